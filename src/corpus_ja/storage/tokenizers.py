@@ -1,0 +1,90 @@
+"""Finding a tokenizer: a folder on this machine, or a repository of the Hub fetched at one commit.
+
+Only the files a tokenizer consists of are fetched, never code. The result is a local folder and its SHA-256, so that
+stages load from disk and a fingerprint covers every byte that can change an id.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from corpus_ja.errors import ConfigError
+
+FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerFolder:
+    """Where a tokenizer's files lie, which commit they are of (None for local files), and the SHA-256 over them."""
+
+    folder: Path
+    revision: str | None
+    sha256: str
+
+
+def find_tokenizer(name: str, revision: str | None, base: Path) -> TokenizerFolder:
+    """The folder of a tokenizer: `name` is a folder (relative to `base`) or a Hub id; raises ConfigError otherwise."""
+    local = (base / name).expanduser()
+    if local.is_dir():
+        return TokenizerFolder(local, None, _sha256(local))
+    if local.is_file():
+        raise ConfigError(f"tokenizer: {name} is a file; name the folder it lies in.")
+    if not _HUB_ID.fullmatch(name) or name.startswith("."):
+        raise ConfigError(
+            f"tokenizer: there is no folder {local}; name a folder with tokenizer.json, with vocab.json and merges.txt, "
+            "or with a SentencePiece model, or a Hub id like ahxt/LiteLlama-460M-1T."
+        )
+    return _from_hub(name, revision)
+
+
+def _from_hub(name: str, revision: str | None) -> TokenizerFolder:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
+    except GatedRepoError as error:
+        raise ConfigError(
+            f"tokenizer: {name} is gated; open its page on the Hub, accept the terms, then run `hf auth login` or set HF_TOKEN."
+        ) from error
+    except RevisionNotFoundError as error:
+        raise ConfigError(f"tokenizer: {name} has no revision {revision} on the Hub.") from error
+    except RepositoryNotFoundError as error:
+        raise ConfigError(
+            f"tokenizer: there is neither a folder {name} beside the mix nor a repository {name} on the Hub."
+        ) from error
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(
+            f"tokenizer: {name} is no folder beside the mix, and the Hub cannot be reached ({reason}); "
+            "name a folder, or try again with a connection."
+        ) from error
+    return TokenizerFolder(folder, folder.name, _sha256(folder))
+
+
+def _sha256(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in FILES:
+        path = folder / name
+        if path.is_file():
+            digest.update(f"{name}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,51 @@
+"""The tasks an executor runs: each joins one stage's pure functions to the files they read and write.
+
+A task is a frozen dataclass of plain values with `run() -> dict`; `perform` runs it and writes its report, a small JSON file
+that comes last: where it lies, everything else of the task lies too, so a killed build resumes at what has no report.
+Reports carry seconds, peak memory and counts; no shard byte depends on them.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+from corpus_ja.executors import PeakMemory
+from corpus_ja.storage.shards import write_json
+
+
+class Job(ABC):
+    """One task's arguments; subclasses are frozen dataclasses with picklable fields."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What a person reads when it fails: "signals oscar_ja/00003"."""
+
+    @property
+    @abstractmethod
+    def report(self) -> Path:
+        """Where its report lies once it is done."""
+
+    @property
+    def done(self) -> bool:
+        """Whether an earlier run finished it."""
+        return self.report.is_file()
+
+    @abstractmethod
+    def run(self) -> dict[str, Any]:
+        """Do the work, write the files, and return what the report should say."""
+
+
+def perform(job: Job) -> None:
+    """Run a job in a worker and write its report; a job whose report exists was done by an earlier run."""
+    if job.done:
+        return
+    began = time.perf_counter()
+    with PeakMemory() as peak:
+        result = job.run()
+    result["seconds"] = time.perf_counter() - began
+    result["peak_memory_bytes"] = peak.bytes
+    write_json(job.report, result)

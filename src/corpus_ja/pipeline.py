@@ -226,6 +226,7 @@ def measures(build: Build, reached: Sequence[Reached]) -> None:
             "settings": plain(mix.decontaminate),
         }
         index = build.work / "overlaps" / f"items-{fingerprint(content)}.json"
+        build.folders.setdefault("overlaps", {})["items"] = index.name
         if not index.is_file():
             write_json(index, content)
     near = mix.duplicates
@@ -760,3 +761,33 @@ def _locked(output: Path) -> Iterator[None]:
                 f"Another build is writing to {output}; wait for it, or choose another folder with --output."
             ) from error
         yield
+
+
+def remove_unused(builds: Path, work: Path, *, dry_run: bool) -> list[tuple[Path, int]]:
+    """Remove the folders of `work` that no manifest under `builds` names; returns them with their bytes.
+
+    Refuses while a build of that folder runs: its manifest is written last.
+    """
+    import fcntl
+
+    if not work.is_dir():
+        raise ManifestError(f"There is no work folder {work}; name it with --work.")
+    used: set[tuple[str, str]] = set()
+    for lock in sorted(builds.glob("*/.lock")):
+        with lock.open("r+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise CorpusError(f"A build is writing to {lock.parent}; clean up when it is done.") from error
+        if (lock.parent / MANIFEST).is_file():
+            named = read_manifest(lock.parent).work
+            used |= {(stage, name) for stage, names in named.items() for name in names.values()}
+    removed: list[tuple[Path, int]] = []
+    for path in sorted(work.glob("*/*")):
+        if (path.parent.name, path.name) in used or not path.parent.is_dir():
+            continue
+        size = sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+        removed.append((path, size))
+        if not dry_run:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return removed

@@ -105,7 +105,7 @@ _TRAIL = re.compile(r"^(?:[^>»›＞]{1,20}[>»›＞]){1,}[^>»›＞]{1,40}$"
 _COPYRIGHT = re.compile(r"©|\([cC]\)|(?i:copyright|all rights reserved)")
 _PROSE_END = re.compile(r"[^\W\d_][^。．！？!?]{6,}[。．！？!?…]|[^\W\d_].{38,}\.(?=\s|$)")
 _KANA = re.compile(r"[ぁ-ん]")
-_CODE = re.compile(r"^[ \t　]|[{};=]|\(\)|[「『]|^[#$]|^[^：]{1,12}：")
+_CODE = re.compile(r"^[ \t　]|[{};=`]|->|\(\)|[「『]|^[#$|]|^[^：]{1,12}：")
 
 
 def _is_prose(line: str) -> bool:

@@ -10,6 +10,7 @@ choice, gives 0.924), 0.9997 at 0.85, 0.54 at 0.65. One scheme serves all langua
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -32,7 +33,7 @@ FOUND_AT_THRESHOLD = 0.974
 
 _MOST_HASHES = 200  # derived bands take no more: the signature's cost grows with them
 _SEED = 42
-_BATCH = 2_000_000  # shingle hashes held at once: 16 MB
+_BATCH = 500_000  # shingle hashes held at once: 4 MB stay in cache, and fresh memory costs more than hashing into it
 
 
 def found(similarity: float, bands: int, rows: int) -> float:
@@ -107,10 +108,10 @@ def signatures(normal: pl.Series, settings: NearDuplicates) -> UInt64:
     """
     bands, rows = settings.shape
     result = np.zeros((len(normal), bands), dtype=np.uint64)
-    data, offsets = _utf8(normal)
+    data, offsets = utf8(normal)
     counts = _shingle_counts(normal, settings.characters, settings.max_characters)
-    for first, last in _batches(counts):
-        flat, ends = _shingle_hashes(data, offsets[first : last + 1], counts[first:last], settings.characters)
+    for first, flat, ends in _hashed(data, offsets, counts, settings.characters):
+        last = first + len(ends) - 1
         matrix = RMinHash.digest_matrix_from_flat_token_hashes(flat, ends.astype(np.uint64), bands * rows, _SEED)
         digests = np.array(matrix.to_rows(), dtype=np.uint64).reshape(last - first, bands * rows)
         _hash_bands(digests, counts[first:last], rows, result[first:last])
@@ -119,11 +120,14 @@ def signatures(normal: pl.Series, settings: NearDuplicates) -> UInt64:
 
 def shingle_sets(normal: pl.Series, settings: NearDuplicates) -> ShingleSets:
     """The shingles of every document as sorted sets of 64-bit hashes; documents shorter than a shingle have none."""
-    flat, ends = shingles(normal, settings.characters, settings.max_characters)
-    sizes = _sort_unique(flat, ends)
-    kept = np.zeros(len(sizes) + 1, dtype=np.int64)
-    np.cumsum(sizes, out=kept[1:])
-    return ShingleSets(flat[: kept[-1]].copy(), kept)
+    data, offsets = utf8(normal)
+    counts = _shingle_counts(normal, settings.characters, settings.max_characters)
+    parts = [np.zeros(0, dtype=np.uint64)]
+    sizes = [np.zeros(1, dtype=np.int64)]
+    for _, flat, ends in _hashed(data, offsets, counts, settings.characters):
+        sizes.append(_sort_unique(flat, ends))
+        parts.append(flat[: sizes[-1].sum()].copy())
+    return ShingleSets(np.concatenate(parts), np.cumsum(np.concatenate(sizes)))
 
 
 def jaccard(sets: ShingleSets, pairs: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
@@ -135,16 +139,17 @@ def jaccard(sets: ShingleSets, pairs: npt.NDArray[np.integer]) -> npt.NDArray[np
     return _jaccard(sets.hashes, sets.offsets, np.ascontiguousarray(pairs, dtype=np.int64).reshape(-1, 2))  # type: ignore[no-any-return]
 
 
-def shingles(normal: pl.Series, characters: int, max_characters: int | None = None) -> tuple[UInt64, Int64]:
-    """The hash of every run of `characters` code points, in order of the text, and where each document's begin.
+def shingles(normal: pl.Series, characters: int) -> Iterator[tuple[int, UInt64, Int64]]:
+    """The hash of every run of `characters` code points, in order of the text, a batch of documents at a time.
 
-    Document i holds `hashes[starts[i]:starts[i + 1]]`, one for each position at which a run begins. 8 bytes a character.
+    Yields (first, hashes, starts): document `first + i` holds `hashes[starts[i]:starts[i + 1]]`, one for each position at
+    which a run begins. The arrays are overwritten by the next batch. 4 MB, or 8 bytes a character of the longest document.
     """
-    data, offsets = _utf8(normal)
-    return _shingle_hashes(data, offsets, _shingle_counts(normal, characters, max_characters), characters)
+    data, offsets = utf8(normal)
+    return _hashed(data, offsets, _shingle_counts(normal, characters, None), characters)
 
 
-def _utf8(text: pl.Series) -> tuple[npt.NDArray[np.uint8], Int64]:
+def utf8(text: pl.Series) -> tuple[npt.NDArray[np.uint8], Int64]:
     """The UTF-8 bytes of all texts end to end, and where each begins (int64 [texts + 1])."""
     array = text.to_arrow(compat_level=pl.CompatLevel.oldest())
     _, offsets, data = array.buffers()
@@ -168,14 +173,18 @@ def _batches(counts: Int64) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(starts, ends, strict=True) if a < b]
 
 
-def _shingle_hashes(
+def _hashed(
     data: npt.NDArray[np.uint8], offsets: Int64, counts: Int64, characters: int
-) -> tuple[UInt64, Int64]:
-    ends = np.zeros(len(counts) + 1, dtype=np.int64)
-    np.cumsum(counts, out=ends[1:])
-    flat = np.empty(int(ends[-1]), dtype=np.uint64)
-    _hash_shingles(data, offsets, ends, characters, flat)
-    return flat, ends
+) -> Iterator[tuple[int, UInt64, Int64]]:
+    buffer = np.empty(0, dtype=np.uint64)
+    for first, last in _batches(counts):
+        ends = np.zeros(last - first + 1, dtype=np.int64)
+        np.cumsum(counts[first:last], out=ends[1:])
+        if len(buffer) < ends[-1]:
+            buffer = np.empty(max(int(ends[-1]), _BATCH), dtype=np.uint64)
+        flat = buffer[: ends[-1]]
+        _hash_shingles(data, offsets[first : last + 1], ends, characters, flat)
+        yield first, flat, ends
 
 
 @numba.njit(cache=True, nogil=True)
@@ -208,7 +217,10 @@ def _hash_shingles(data, offsets, ends, characters, flat):  # type: ignore[no-un
                 at += 3
             else:
                 point = np.uint64(
-                    (first & 0x07) << 18 | (data[at + 1] & 0x3F) << 12 | (data[at + 2] & 0x3F) << 6 | (data[at + 3] & 0x3F)
+                    (first & 0x07) << 18
+                    | (data[at + 1] & 0x3F) << 12
+                    | (data[at + 2] & 0x3F) << 6
+                    | (data[at + 3] & 0x3F)
                 )
                 at += 4
             rolled = rolled * base + point - ring[slot] * top

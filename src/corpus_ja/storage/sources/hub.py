@@ -62,14 +62,14 @@ def patiently(action: Callable[[], T], repo: str, what: str) -> T:
 
 def _wait(error: Exception, attempt: int) -> float | None:
     """Seconds to wait before the next attempt; None if none would help; anything but the network's errors is raised."""
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
     if isinstance(error, HfHubHTTPError):
         response = error.response
         if response.status_code not in _RETRIED:
             return None
         return max(_own_wait(attempt), _asked_wait(response.headers.get("Retry-After")))
-    if isinstance(error, OfflineModeIsEnabled):
+    if isinstance(error, OfflineModeIsEnabled | HFValidationError):
         return None
     if isinstance(error, (*transport_errors(), ConnectionError, TimeoutError)):
         return _own_wait(attempt)
@@ -110,6 +110,7 @@ def sentence(error: Exception, repo: str, what: str, attempts: int = 1) -> Sourc
         EntryNotFoundError,
         GatedRepoError,
         HfHubHTTPError,
+        HFValidationError,
         OfflineModeIsEnabled,
         RepositoryNotFoundError,
         RevisionNotFoundError,
@@ -129,6 +130,8 @@ def sentence(error: Exception, repo: str, what: str, attempts: int = 1) -> Sourc
         )
     if isinstance(error, EntryNotFoundError):
         return SourceError(f"The dataset {repo} has no {what}; {page}/tree/main shows its files.")
+    if isinstance(error, HFValidationError):
+        return SourceError(f"{repo!r} is no dataset id, which looks like OWNER/NAME; for a path use parquet or jsonl.")
     if isinstance(error, OfflineModeIsEnabled):
         return SourceError(f"The dataset {repo} cannot be read while HF_HUB_OFFLINE is set; unset it.")
     if isinstance(error, HfHubHTTPError):

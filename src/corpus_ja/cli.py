@@ -1,0 +1,199 @@
+"""The command line: each command a docstring with an example and a few lines that call the rooms below.
+
+Only typer is imported at the top; whatever a command needs is imported inside it, so `corpus-ja --help` answers at once. A mistake of
+the person at the keyboard is one sentence on stderr and exit status 1; Ctrl-C is 130.
+"""
+
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="corpus-ja",
+    help="From raw Japanese and English text to packed, tokenizer-exact training shards.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def build(
+    mix: Annotated[Path, typer.Option(help="The mix file: what to read, how to judge it, how much of it.")],
+    output: Annotated[Path | None, typer.Option(help="The build folder (default: builds/NAME).")] = None,
+    work: Annotated[Path | None, typer.Option(help="Where stages keep their files (default: work beside the build).")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Tasks at once (default: the mix's, else all cores).")] = None,
+    executor: Annotated[str | None, typer.Option(help="local, slurm or ray (default: the mix's).")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting, like budget=1B (repeatable).")] = None,
+) -> None:
+    """Build packed training shards from a mix.
+
+    Example: corpus-ja build --mix recipes/quickstart/mix.yaml
+
+    Run it again after a change or an interruption: only what is new is done.
+    """
+    from rich.console import Console
+
+    from corpus_ja.config import load_mix
+    from corpus_ja.display import Display
+    from corpus_ja.executors import open_executor
+    from corpus_ja.pipeline import run
+    from corpus_ja.report import print_stats
+
+    overrides = list(set_ or [])
+    if executor is not None:
+        overrides.append(f"executor.kind={executor}")
+    if workers is not None:
+        overrides.append(f"executor.workers={workers}")
+    console = Console(stderr=False)
+    loaded = load_mix(mix, overrides)
+    folder = output or Path("builds") / loaded.mix.name
+    place = work or folder.parent / "work"
+    with Display(console) as display, open_executor(loaded.mix.executor, place) as runner:
+        manifest, made = run(loaded, folder, place, runner, display)
+    print_stats(manifest, console)
+    if not made:
+        console.print("Nothing to do: this build is complete, and neither its mix nor its inputs have changed.", highlight=False)
+    console.print(f"Shards: {folder / 'shards'}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def stats(
+    build: Annotated[Path | None, typer.Argument(help="A build folder (default: the newest under builds/).")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Show what went in, what fell out and why, and what came out.
+
+    Example: corpus-ja stats builds/quickstart --json
+    """
+    from rich.console import Console
+
+    from corpus_ja.report import print_stats
+    from corpus_ja.report import stats as summary
+    from corpus_ja.storage.manifest import read_manifest
+
+    manifest = read_manifest(build or _newest_build())
+    if json:
+        _print_json(summary(manifest))
+    else:
+        print_stats(manifest, Console())
+
+
+@app.command()
+def verify(build: Annotated[Path, typer.Argument(help="A build folder.")]) -> None:
+    """Check a build: every checksum, every count, and that every document is whole.
+
+    Example: corpus-ja verify builds/quickstart
+    """
+    from corpus_ja.verification import check
+
+    faults = check(build)
+    for fault in faults:
+        typer.echo(fault)
+    if faults:
+        raise typer.Exit(1)
+    typer.echo(f"{build} is whole: checksums, counts and documents agree with its manifest.")
+
+
+@app.command()
+def export(
+    build: Annotated[Path, typer.Argument(help="A build folder.")],
+    kept: Annotated[Path | None, typer.Option(help="Write the cleaned text of kept documents into this folder.")] = None,
+    verdicts: Annotated[Path | None, typer.Option(help="Write every document's verdict and signals to this .parquet or .jsonl file.")] = None,
+    form: Annotated[str, typer.Option("--format", help="Of --kept: parquet or jsonl.zst.")] = "parquet",
+    work: Annotated[Path | None, typer.Option(help="The work folder of the build (default: work beside it).")] = None,
+) -> None:
+    """Write a build's documents out: the kept texts, or what became of each and why.
+
+    Example: corpus-ja export builds/quickstart --verdicts verdicts.parquet
+    """
+    from corpus_ja.errors import ConfigError
+    from corpus_ja.exports import export_kept, export_verdicts
+
+    if (kept is None) == (verdicts is None):
+        raise ConfigError("export writes one thing at a time: name either --kept DIR or --verdicts FILE.")
+    if kept is not None:
+        if form not in {"parquet", "jsonl.zst"}:
+            raise ConfigError(f"--format {form} is not known; it is parquet or jsonl.zst.")
+        count = export_kept(build, work, kept, "parquet" if form == "parquet" else "jsonl.zst")
+        typer.echo(f"{count:,} kept documents written to {kept}.")
+    elif verdicts is not None:
+        if verdicts.suffix not in {".parquet", ".jsonl"}:
+            raise ConfigError(f"--verdicts {verdicts}: end the name in .parquet or .jsonl.")
+        typer.echo(f"{export_verdicts(build, work, verdicts):,} verdicts written to {verdicts}.")
+
+
+@app.command()
+def clean(
+    builds: Annotated[Path, typer.Option(help="The folder of builds whose manifests say what is in use.")] = Path("builds"),
+    work: Annotated[Path | None, typer.Option(help="The work folder to clean (default: work in that folder).")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> None:
+    """Remove from the work folder what no build's manifest names.
+
+    Example: corpus-ja clean --dry-run
+    """
+    from corpus_ja.pipeline import remove_unused
+
+    removed = remove_unused(builds, work or builds / "work", dry_run=dry_run)
+    verb = "would be removed" if dry_run else "removed"
+    for path, size in removed:
+        typer.echo(f"{path}: {size / 1e6:,.1f} MB {verb}")
+    typer.echo(f"{len(removed):,} folders, {sum(size for _, size in removed) / 1e6:,.1f} MB {verb}.")
+
+
+def _newest_build() -> Path:
+    from corpus_ja.errors import ManifestError
+    from corpus_ja.storage.manifest import MANIFEST
+
+    found = sorted(Path("builds").glob(f"*/{MANIFEST}"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise ManifestError("There is no build under builds/; name one, or run corpus-ja build first.")
+    return found[-1].parent
+
+
+def _print_json(value: Any) -> None:  # noqa: ANN401 - JSON is anything
+    import json
+
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def main() -> None:
+    """Run the command line; a mistake is a sentence, never a traceback."""
+    from corpus_ja.errors import CorpusError
+
+    try:
+        app()
+    except CorpusError as error:
+        _fail(str(error), getattr(error, "details", ""))
+    except KeyboardInterrupt:
+        typer.echo("\ncorpus-ja: stopped; run the same command again to go on where it was.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            _fail(f"No space left for {error.filename or 'a file'}: free space and run the same command again; nothing finished is lost.")
+        if error.errno in {errno.EACCES, errno.EROFS, errno.EPERM}:
+            _fail(f"{error.filename or 'A file'} cannot be written or read: {error.strerror}.")
+        raise
+
+
+def _fail(sentence: str, details: str = "") -> None:
+    printable = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in sentence)
+    typer.echo(f"corpus-ja: {printable}", err=True)
+    if details and os.environ.get("CORPUS_JA_DEBUG"):
+        typer.echo(details, err=True)
+    elif details:
+        typer.echo("(CORPUS_JA_DEBUG=1 shows where it happened.)", err=True)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

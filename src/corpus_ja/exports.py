@@ -1,0 +1,133 @@
+"""A build's documents, out of `work/`: the cleaned text of those kept, or the verdict and every signal of all of them.
+
+Both stream, one documents file at a time. `work/` is found beside the build folder; a build whose work was cleaned away can be made again
+from its mix, so its absence is a sentence.
+"""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import orjson
+import polars as pl
+import zstandard
+
+from corpus_ja.errors import ManifestError
+from corpus_ja.storage.manifest import Manifest, read_manifest
+from corpus_ja.storage.shards import FrameWriter, read_frame, read_json, replacing
+
+Form = Literal["parquet", "jsonl.zst"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One documents file of a build and where its sidecars lie."""
+
+    source: str
+    part: str
+    folders: dict[str, Path]
+
+    def read(self, stage: str, columns: list[str] | None = None) -> pl.DataFrame:
+        """A sidecar, or an empty selection where the build had no such stage."""
+        return read_frame(self.folders[stage] / f"{self.part}.parquet", columns)
+
+    def verdict(self) -> pl.Series:
+        """The document's verdict: the first in stage order, null for those kept."""
+        found = [self.read(stage, ["dropped_by"])["dropped_by"] for stage in ("rules", "duplicates", "mix") if stage in self.folders]
+        frame = pl.DataFrame({str(number): series for number, series in enumerate(found)})
+        return frame.select(pl.coalesce(pl.all())).to_series().alias("dropped_by")
+
+
+def stored(build: Path, work: Path | None) -> tuple[Manifest, list[Stored]]:
+    """The documents files of a build, in order."""
+    manifest = read_manifest(build)
+    folder = work or build.parent / "work"
+    parts: list[Stored] = []
+    for source in manifest.source_names:
+        folders = {
+            stage: folder / stage / names[source] for stage, names in manifest.work.items() if source in names and stage != "shards"
+        }
+        missing = next((place for place in folders.values() if not place.is_dir()), None)
+        if missing is not None:
+            raise ManifestError(
+                f"The documents of {build} are not in {folder} ({missing.name} is missing); name its folder with --work, or build again."
+            )
+        for report in sorted(folders["documents"].glob("[0-9]*.json")):
+            parts += [Stored(source, part["name"], folders) for part in read_json(report)["parts"]]
+    return manifest, parts
+
+
+def export_kept(build: Path, work: Path | None, target: Path, form: Form) -> int:
+    """Write the cleaned text of every kept document to `target/<source>-NNNNN.<form>`; returns their number."""
+    _, parts = stored(build, work)
+    target.mkdir(parents=True, exist_ok=True)
+    written = 0
+    counters: dict[str, int] = {}
+    for part in parts:
+        number = counters[part.source] = counters.get(part.source, -1) + 1
+        kept = part.read("documents").filter(part.verdict().is_null())
+        kept = kept.drop("repeat", "original_bytes", "original_characters").with_columns(source=pl.lit(part.source))
+        path = target / f"{part.source}-{number:05d}.{form}"
+        if form == "parquet":
+            writer = FrameWriter(path)
+            writer.write(kept)
+            writer.close()
+        else:
+            _write_jsonl(path, kept)
+        written += kept.height
+    return written
+
+
+def _write_jsonl(path: Path, frame: pl.DataFrame) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as raw:
+        with zstandard.ZstdCompressor(level=3).stream_writer(raw) as packed:
+            for row in frame.iter_rows(named=True):
+                packed.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def verdicts(build: Path, work: Path | None) -> Iterator[pl.DataFrame]:
+    """`id`, `source`, `dropped_by`, how often it was taken, its cluster, its broken rules and every signal, a file at a time.
+
+    Documents that `where` or `fraction` left out have a verdict and no signals.
+    """
+    manifest, parts = stored(build, work)
+    for part in parts:
+        frame = part.read("documents", ["id"]).with_columns(
+            part.verdict(), source=pl.lit(part.source), broken=part.read("rules", ["broken"])["broken"].list.join(",")
+        )
+        mix = part.read("mix")
+        frame = frame.with_columns(times_taken=mix["times"], held_out=mix["held_out"])
+        if "duplicates" in part.folders:
+            frame = frame.hstack(part.read("duplicates", ["cluster", "cluster_size"]))
+        frame = frame.hstack(part.read("language")).hstack(part.read("signals"))
+        yield frame.select("id", "source", "dropped_by", pl.exclude("id", "source", "dropped_by"))
+    for source in manifest.source_names:
+        folder = next((part.folders["documents"] for part in parts if part.source == source), None)
+        for path in sorted(folder.glob("*.set_aside.parquet")) if folder else ():
+            aside = read_frame(path, ["id", "reason"]).filter(~pl.col("reason").str.starts_with("unreadable/"))
+            if aside.height:
+                yield aside.select("id", pl.lit(source).alias("source"), pl.col("reason").alias("dropped_by"))
+
+
+def export_verdicts(build: Path, work: Path | None, target: Path) -> int:
+    """Write `verdicts` to one .parquet or .jsonl file, by its ending; returns the number of documents."""
+    rows = 0
+    first: pl.DataFrame | None = None
+    if target.suffix == ".jsonl":
+        with replacing(target) as temporary, temporary.open("wb") as file:
+            for frame in verdicts(build, work):
+                buffer = io.BytesIO()
+                frame.write_ndjson(buffer)
+                file.write(buffer.getvalue())
+                rows += frame.height
+        return rows
+    writer = FrameWriter(target)
+    for frame in verdicts(build, work):
+        first = frame.clear() if first is None else first
+        # Documents left out while reading have few columns; the file has one schema.
+        writer.write(pl.concat([first, frame.cast({n: t for n, t in first.schema.items() if n in frame.columns})], how="diagonal"))
+        rows += frame.height
+    writer.close()
+    return rows

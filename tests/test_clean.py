@@ -1,0 +1,163 @@
+"""Cleaning: against an independent reference written with the standard library, and against Unicode itself."""
+
+import re
+import sys
+import time
+import unicodedata
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus_ja.stages import clean as stage
+from corpus_ja.stages.clean import Clean, clean, trim_menus
+
+REMOVED = {*range(0x20), *range(0x7F, 0xA0)} - {9, 10} | {0xAD, 0x200B, 0xFEFF, 0xFFFE, 0xFFFF}
+REMOVED |= {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+AWKWARD = "あがか\u3099は\u309aabé e\u0301漢字。」 \t\u3000\n\n\r\x00\x0b\x0c\x1b\x85\u2028\ufeff\u200b\u200d\ufe0f\u202e①㍿ﾊﾟ👩‍👩‍👧神\u1100\u1161"
+texts = st.text(st.one_of(st.sampled_from(AWKWARD), st.characters(exclude_categories=["Cs"])), max_size=60)
+
+
+def reference(text: str, form: str = "NFC") -> str:
+    text = re.sub("\r\n?|[\x0b\x0c\u2028\u2029]", "\n", text)
+    text = "".join(character for character in text if ord(character) not in REMOVED)
+    if form != "none":
+        text = unicodedata.normalize(form, text)  # type: ignore[arg-type]
+    spaces = "\t" + "".join(chr(point) for point in range(0x3001) if unicodedata.category(chr(point)) == "Zs")
+    lines = [line.rstrip(spaces) for line in text.split("\n")]
+    kept: list[str] = []
+    for line in lines:
+        if line or kept[-2:] != ["", ""]:
+            kept.append(line)
+    while kept and not kept[0]:
+        del kept[0]
+    while kept and not kept[-1]:
+        del kept[-1]
+    return "\n".join(kept)
+
+
+def one(text: str, **options: object) -> str:
+    cleaned = clean(pl.Series("text", [text]), Clean.model_validate(options))[0]
+    assert isinstance(cleaned, str)
+    return cleaned
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(texts, min_size=1, max_size=4), st.sampled_from(["NFC", "NFKC", "none"]))
+def test_cleaning_is_what_the_plain_reference_says_and_a_second_time_changes_nothing(rows: list[str], form: str) -> None:
+    chosen = Clean.model_validate({"unicode": form})
+    cleaned = clean(pl.Series("text", rows), chosen)
+    assert cleaned.to_list() == [reference(row, form) for row in rows]
+    assert clean(cleaned, chosen).to_list() == cleaned.to_list()
+
+
+def test_every_character_that_nfc_can_change_is_seen_by_the_fast_path() -> None:
+    changing = set()
+    for point in range(sys.maxunicode + 1):
+        if 0xD800 <= point <= 0xDFFF:
+            continue
+        character = chr(point)
+        normal = unicodedata.normalize("NFC", character)
+        if normal != character:
+            changing.add(character)
+        parts = unicodedata.normalize("NFD", character)
+        if len(parts) > 1 and normal == character:
+            changing.update(parts[1:])  # the second half of a pair that NFC joins
+        if unicodedata.combining(character):
+            changing.add(character)
+    hangul = {character for character in changing if 0x1100 <= ord(character) <= 0x11FF}
+    assert hangul
+    frame = pl.DataFrame({"text": sorted(changing)})
+    missed = frame.filter(~pl.col("text").str.contains(rf"[{stage._NOT_NFC}]"))["text"].to_list()
+    assert missed == []
+
+
+def test_nfkc_is_a_choice_and_never_silent() -> None:
+    assert one("①㍿ＡＢＣ ﾊﾟﾝ") == "①㍿ＡＢＣ ﾊﾟﾝ"
+    assert one("①㍿ＡＢＣ ﾊﾟﾝ", unicode="NFKC") == "1株式会社ABC パン"
+
+
+def test_voicing_marks_join_their_kana_and_are_never_lost() -> None:
+    assert one("か\u3099き\u3099は\u309a東京カ\u3099ス") == "がぎぱ東京ガス"
+
+
+def test_indentation_tables_code_and_emoji_stay() -> None:
+    text = "　　空の下\n\tdef f():\n\t    return {}\n| a  |  b |\n👩‍👩‍👧 ❤️ می‌خواهم"
+    assert one(text) == text
+
+
+def test_windows_lines_nul_and_invisible_marks_go() -> None:
+    assert one("\ufeff一行目 \r\n二\x00行\u200b目\r三行目\u202e\n") == "一行目\n二行目\n三行目"
+
+
+def test_null_stays_null_and_the_name_stays() -> None:
+    cleaned = clean(pl.Series("body", ["a ", None, ""]), Clean(menus=True, mask_pii=True))
+    assert cleaned.name == "body"
+    assert cleaned.to_list() == ["a", None, ""]
+
+
+@pytest.mark.parametrize("unit", ["\n", " ", "　\n", "\r\n", "か\u3099", " \nx"])
+def test_time_is_linear_in_one_thing_repeated(unit: str) -> None:
+    def seconds(times: int) -> float:
+        text = pl.Series("text", ["あ" + unit * times + "。"])
+        started = time.perf_counter()
+        clean(text, Clean())
+        return time.perf_counter() - started
+
+    seconds(1000)
+    short, long = seconds(100_000), seconds(1_000_000)
+    assert long < 2 + 40 * short  # quadratic would be a hundred times
+
+
+def test_ten_million_newlines_become_two_blank_lines_in_seconds() -> None:
+    started = time.perf_counter()
+    assert one("上" + "\n" * 10_000_000 + "下") == "上\n\n\n下"
+    assert time.perf_counter() - started < 10
+
+
+def test_addresses_and_telephone_numbers_are_masked_only_by_choice() -> None:
+    text = "連絡は taro.yamada@mail.example または 03-1234-5678、090-0000-1111 まで。2020-10-03 の版 1-2-3。"
+    assert one(text) == text
+    masked = one(text, mask_pii=True)
+    assert masked == "連絡は xxxx@example.com または 03-1234-XXXX、090-0000-XXXX まで。2020-10-03 の版 1-2-3。"
+
+
+PROSE = "能登の塩田では、夜明け前から海水を汲み上げる。\n\n浜に撒かれた水は、日が昇るとともに白く乾いていく。"
+
+
+def test_menus_around_good_prose_are_trimmed_and_the_title_stays() -> None:
+    page = "海辺の手帖\nトップ\n会社概要\nお問い合わせ\nホーム > 旅 > 能登\n塩をつくる人\n" + PROSE
+    page += "\n前の記事\n次の記事\nプライバシーポリシー\n© 海辺の手帖"
+    assert trim_menus(page) == "海辺の手帖\n塩をつくる人\n" + PROSE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PROSE,
+        "塩をつくる人\n\n" + PROSE + "\n\nおわり",
+        "「おはよう」\n「早いね」\n" + PROSE + "\n「ログインしたの？」\n「お問い合わせが来てね」",
+        "import menu\nhome = search()\n" + PROSE + "\nprint(login);\nregister(tags);",
+        "| メニュー | 値段 | 備考 |\n| 検索 | 100 | なし |\n" + PROSE,
+        "ホーム\nログイン\nサイトマップ",  # no prose at all: not ours to judge
+        PROSE + "\n" + "ログイン\n" * 200 + "お問い合わせ",  # too long for a footer
+    ],
+)
+def test_dialogue_code_tables_and_unclear_ends_are_left_alone(text: str) -> None:
+    assert trim_menus(text) == text
+
+
+def test_menu_lines_in_the_middle_are_never_touched() -> None:
+    text = PROSE + "\nログイン\nサイトマップ\nお問い合わせ\n" + PROSE
+    assert trim_menus(text) == text
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(["ログイン", "トップ", "", PROSE, "題", "「はい」", "x = 1;", "a > b > c", "© x"]), max_size=12))
+def test_trimming_only_removes_lines_and_keeps_all_prose(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    trimmed = trim_menus(text)
+    rest = iter(text.split("\n"))
+    assert all(line in rest for line in trimmed.split("\n"))  # a subsequence of the lines
+    assert trimmed.count(PROSE) == text.count(PROSE)

@@ -136,8 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind in ("", "revision") and rest in ("", *dataset.revisions, dataset.commit):
             card = {"configs": dataset.configs} if dataset.configs is not None else {}
             siblings = [{"rfilename": path} for path in dataset.files]
-            self._json({"_id": "0", "id": name, "sha": dataset.commit, "private": False, "disabled": False, "tags": [],
-                        "gated": "auto" if dataset.gated else False, "downloads": 0, "likes": 0, "siblings": siblings, "cardData": card})  # fmt: skip
+            about = {"_id": "0", "id": name, "private": False, "disabled": False, "tags": [], "downloads": 0, "likes": 0}
+            gated = "auto" if dataset.gated else False
+            self._json({**about, "sha": dataset.commit, "gated": gated, "siblings": siblings, "cardData": card})
         elif kind == "tree" and (at := self._revision(dataset, rest)) is not None:
             self._tree(dataset, at)
         elif kind == "paths-info" and self._revision(dataset, rest) == "":
@@ -164,10 +165,11 @@ class _Handler(BaseHTTPRequestHandler):
         query = parse_qs(urlsplit(self.path).query)
         start = int(query.get("cursor", ["0"])[0])
         headers = {}
-        if start + self.server_state.page < len(entries):
-            url = f"{self.server_state.endpoint}{urlsplit(self.path).path}?recursive=true&cursor={start + self.server_state.page}"
+        end = start + self.server_state.page
+        if end < len(entries):
+            url = f"{self.server_state.endpoint}{urlsplit(self.path).path}?recursive=true&cursor={end}"
             headers["Link"] = f'<{url}>; rel="next"'
-        self._json(entries[start : start + self.server_state.page], headers)
+        self._json(entries[start:end], headers)
 
     def _resolve(self, name: str, dataset: Dataset, rest: str) -> None:
         path = self._revision(dataset, rest.removeprefix("resolve/"))
@@ -223,9 +225,5 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _entry(path: str, content: bytes) -> dict[str, object]:
-    return {
-        "type": "file",
-        "path": path,
-        "oid": hashlib.sha1(content, usedforsecurity=False).hexdigest(),
-        "size": len(content),
-    }
+    oid = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    return {"type": "file", "path": path, "oid": oid, "size": len(content)}

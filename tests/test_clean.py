@@ -15,7 +15,8 @@ from corpus_ja.stages.clean import Clean, clean, trim_menus
 
 REMOVED = {*range(0x20), *range(0x7F, 0xA0)} - {9, 10} | {0xAD, 0x200B, 0xFEFF, 0xFFFE, 0xFFFF}
 REMOVED |= {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
-AWKWARD = "あがか\u3099は\u309aabé e\u0301漢字。」 \t\u3000\n\n\r\x00\x0b\x0c\x1b\x85\u2028\ufeff\u200b\u200d\ufe0f\u202e①㍿ﾊﾟ👩‍👩‍👧神\u1100\u1161"
+AWKWARD = "あがか\u3099は\u309aabé e\u0301漢字。」 \t\u3000\n\n\r\x00\x0b\x0c\x1b\x85"
+AWKWARD += "\u2028\ufeff\u200b\u200d\ufe0f\u202e①㍿ﾊﾟ👩‍👩‍👧神\u1100\u1161"
 texts = st.text(st.one_of(st.sampled_from(AWKWARD), st.characters(exclude_categories=["Cs"])), max_size=60)
 
 
@@ -45,7 +46,9 @@ def one(text: str, **options: object) -> str:
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(texts, min_size=1, max_size=4), st.sampled_from(["NFC", "NFKC", "none"]))
-def test_cleaning_is_what_the_plain_reference_says_and_a_second_time_changes_nothing(rows: list[str], form: str) -> None:
+def test_cleaning_is_what_the_plain_reference_says_and_a_second_time_changes_nothing(
+    rows: list[str], form: str
+) -> None:
     chosen = Clean.model_validate({"unicode": form})
     cleaned = clean(pl.Series("text", rows), chosen)
     assert cleaned.to_list() == [reference(row, form) for row in rows]
@@ -154,7 +157,11 @@ def test_menu_lines_in_the_middle_are_never_touched() -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.sampled_from(["ログイン", "トップ", "", PROSE, "題", "「はい」", "x = 1;", "a > b > c", "© x"]), max_size=12))
+@given(
+    st.lists(
+        st.sampled_from(["ログイン", "トップ", "", PROSE, "題", "「はい」", "x = 1;", "a > b > c", "© x"]), max_size=12
+    )
+)
 def test_trimming_only_removes_lines_and_keeps_all_prose(lines: list[str]) -> None:
     text = "\n".join(lines)
     trimmed = trim_menus(text)

@@ -1,4 +1,4 @@
-"""Reading datasets on the Hub: against a server of its protocol, in a process of its own (HF_ENDPOINT is read at import)."""
+"""Reading datasets on the Hub: a server of its protocol, a process of its own (HF_ENDPOINT is read at import)."""
 
 import io
 import json
@@ -111,10 +111,11 @@ def test_a_dataset_is_listed_at_a_commit_and_read_by_its_readmes_configs(hub: Hu
         "web/test/a.parquet": parquet(["試験"]),
         "stories/all.parquet": parquet(["物語"]),
     }
+    splits = [{"split": "train", "path": "web/train/*"}, {"split": "test", "path": ["web/test/a.parquet"]}]
     configs: list[dict[str, object]] = [
-        {"config_name": "web", "data_files": [{"split": "train", "path": "web/train/*"}, {"split": "test", "path": ["web/test/a.parquet"]}]},
+        {"config_name": "web", "data_files": splits},
         {"config_name": "stories", "data_files": "stories/*.parquet"},
-    ]  # fmt: skip
+    ]
     dataset = Dataset(files, configs, revisions=("main", "v1"))
     hub.datasets = {"someone/pages": dataset}
     answer = ask({"hub": "someone/pages", "config": "web", "revision": "v1"})
@@ -187,7 +188,7 @@ def test_json_lines_are_streamed_in_one_request_through_an_hf_address(hub: HubSe
 def test_a_gated_dataset_is_answered_by_where_to_accept_its_terms(hub: HubServer, tmp_path: Path, status: int) -> None:
     dataset = Dataset({"a.jsonl.zst": jsonl_zst(RECORDS)}, gated=status)
     hub.datasets = {"oscar-corpus/OSCAR-2301": dataset}
-    asker = Asker(hub, tmp_path, HF_TOKEN="hf_x")
+    asker = Asker(hub, tmp_path, HF_TOKEN="hf_x")  # noqa: S106 - no password
     answer = asker({"oscar": "hf://datasets/oscar-corpus/OSCAR-2301/*.zst"})
     asker.close()
     assert answer["error"] == (

@@ -38,7 +38,9 @@ def test_japanese_prose_between_much_code_is_japanese() -> None:
 
 
 def test_chinese_quoting_one_japanese_word_stays_chinese() -> None:
-    assert labels("日语里的「の」是一个很常见的助词，相当于汉语的“的”。学习日语的人首先会遇到它，然后才会学习其他助词。" * 5) == ["zh"]
+    assert labels(
+        "日语里的「の」是一个很常见的助词，相当于汉语的“的”。学习日语的人首先会遇到它，然后才会学习其他助词。" * 5
+    ) == ["zh"]
 
 
 def test_newlines_nul_and_a_missing_end_do_not_disturb_the_model() -> None:
@@ -81,7 +83,12 @@ def read(path: Path) -> pl.Series:
 
 @pytest.mark.shared_data
 def test_windows_give_the_label_of_the_whole_text_on_nearly_every_document(shared_data: Path) -> None:
-    text = pl.concat([read(shared_data / f"{name}.jsonl.zst").gather_every(8) for name in ("prose_ja/blog", "noisy/web_pages_wetlike")])
+    text = pl.concat(
+        [
+            read(shared_data / f"{name}.jsonl.zst").gather_every(8)
+            for name in ("prose_ja/blog", "noisy/web_pages_wetlike")
+        ]
+    )
     text = text.str.slice(0, 30_000)
     model = language._model(MODEL)
     whole = [model.predict(one.replace("\n", " "))[0][0].removeprefix("__label__") for one in text.to_list()]

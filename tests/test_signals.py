@@ -12,8 +12,46 @@ from hypothesis import strategies as st
 
 from corpus_ja.stages import characters, ngrams, signals
 
-WORDS = ["今日は", "雨だ。", "「行く」", "と言った", "カフェ", "ﾊﾟﾝ", "the ", "end. ", "x != y", "3.5", "！？", "…", "...", "1,200円", "¥500", "|", "\t"]
-WORDS += ["\n", "\n\n", " ", "　", "・", "- ", "https://a.example/b", "#", "{", "é", "ã‚", "�", "縺", "👩‍👩‍👧", "か\u3099", "𠮷野家", "한국어", "of and ", "．"]
+WORDS = [
+    "今日は",
+    "雨だ。",
+    "「行く」",
+    "と言った",
+    "カフェ",
+    "ﾊﾟﾝ",
+    "the ",
+    "end. ",
+    "x != y",
+    "3.5",
+    "！？",
+    "…",
+    "...",
+    "1,200円",
+    "¥500",
+    "|",
+    "\t",
+]
+WORDS += [
+    "\n",
+    "\n\n",
+    " ",
+    "　",
+    "・",
+    "- ",
+    "https://a.example/b",
+    "#",
+    "{",
+    "é",
+    "ã‚",
+    "�",
+    "縺",
+    "👩‍👩‍👧",
+    "か\u3099",
+    "𠮷野家",
+    "한국어",
+    "of and ",
+    "．",
+]
 texts = st.one_of(
     st.lists(st.sampled_from(WORDS), max_size=30).map("".join),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=60),
@@ -38,10 +76,14 @@ def script(character: str) -> str:
         return "half_katakana"
     if within(character, (0x30A1, 0x30FA), (0x30FC, 0x30FF), (0x31F0, 0x31FF)):
         return "katakana"
-    if character in "々〇〻" or within(character, (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF)):
+    if character in "々〇〻" or within(
+        character, (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF)
+    ):
         return "kanji"
     if category.startswith("L") and (
-        within(character, (0x41, 0x5A), (0x61, 0x7A), (0xC0, 0x24F), (0x1E00, 0x1EFF), (0xFF21, 0xFF3A), (0xFF41, 0xFF5A))
+        within(
+            character, (0x41, 0x5A), (0x61, 0x7A), (0xC0, 0x24F), (0x1E00, 0x1EFF), (0xFF21, 0xFF3A), (0xFF41, 0xFF5A)
+        )
     ):
         return "latin"
     if category[0] == "Z" or character in "\t\x0b\x0c\r":
@@ -89,13 +131,17 @@ def test_script_shares_lengths_and_lines_equal_a_plain_reference(rows: list[str]
             widths.append(places[-1] - places[0] + 1)
         assert values["longest_line"] == max(widths, default=0)
         assert values["mean_line_length"] == (pytest.approx(np.mean(widths)) if widths else None)
-        assert values["short_line_share"] == (pytest.approx(np.mean([width <= 10 for width in widths])) if widths else None)
+        assert values["short_line_share"] == (
+            pytest.approx(np.mean([width <= 10 for width in widths])) if widths else None
+        )
         runs = [len(list(run)) for character, run in groupby(row) if not space(character)]
         assert values["longest_character_run"] == max(runs, default=0)
         tokens = "".join(" " if space(character) else character for character in row).split(" ")
         tokens = [token for token in tokens if token]
         assert values["words"] == len(tokens)
-        assert values["mean_word_length"] == (pytest.approx(np.mean([len(token) for token in tokens])) if tokens else None)
+        assert values["mean_word_length"] == (
+            pytest.approx(np.mean([len(token) for token in tokens])) if tokens else None
+        )
         assert values["curly_braces_per_1000"] == (
             pytest.approx(1000 * (row.count("{") + row.count("}")) / length) if length else None
         )
@@ -143,7 +189,14 @@ def test_the_worst_window_decides_and_every_window_starts_afresh() -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.sampled_from(["あいうえおかきくけこさ", "短い行", "ABCDEFGHIJ KLMN", "", "  あいうえおかきくけこさ", "文です。文です。"]), max_size=20))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["あいうえおかきくけこさ", "短い行", "ABCDEFGHIJ KLMN", "", "  あいうえおかきくけこさ", "文です。文です。"]
+        ),
+        max_size=20,
+    )
+)
 def test_repeated_lines_equal_the_definition_in_sets(lines: list[str]) -> None:
     values = measure("\n".join(lines)).row(0, named=True)
     seen: set[str] = set()
@@ -160,8 +213,8 @@ def test_repeated_lines_equal_the_definition_in_sets(lines: list[str]) -> None:
 
 
 def ends(text: str) -> int:
-    share = measure(text)["sentence_ends_per_1000"][0]
-    return round(share * sum(not space(character) for character in text) / 1000)
+    share = measure(text)["sentence_ends_per_1000"].to_list()[0]
+    return round(float(share) * sum(not space(character) for character in text) / 1000)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +242,11 @@ def test_sentence_ends_are_counted_as_the_definition_says(text: str, expected: i
 
 def test_mojibake_of_every_common_misreading_is_seen_and_european_text_is_not() -> None:
     text = "昨日は雨だったので、家で本を読んでいました。夕方になって空が明るくなりました。"
-    broken = [text.encode().decode("latin-1"), text.encode().decode("cp1252", "replace"), text.encode().decode("cp932", "replace")]
+    broken = [
+        text.encode().decode("latin-1"),
+        text.encode().decode("cp1252", "replace"),
+        text.encode().decode("cp932", "replace"),
+    ]
     broken += [text.encode("cp932").decode("latin-1"), text.encode("euc-jp").decode("latin-1")]
     assert measure(*broken)["mojibake_share"].min() > 0.1  # type: ignore[operator]
     european = "Où est le café ? Über Größe naïve façade señor “quoted”—dash… ‘x’ £10 §5 «mot» Ça déjà élève"
@@ -214,7 +271,9 @@ def test_the_eight_words_of_gopher_are_counted_once_each_whatever_their_case() -
 
 
 def test_hosts_are_read_from_addresses_and_nothing_else() -> None:
-    frame = pl.DataFrame({"text": ["a"] * 4, "url": ["https://User@Www.Example:80/x", "nothing", None, "http://例え.example?q"]})
+    frame = pl.DataFrame(
+        {"text": ["a"] * 4, "url": ["https://User@Www.Example:80/x", "nothing", None, "http://例え.example?q"]}
+    )
     assert signals.measure(frame, "ja")["host"].to_list() == ["www.example", None, None, "例え.example"]
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import polars as pl
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -407,6 +408,7 @@ def _rule_sets(source: Source, folder: Path, path: Path, hashes: dict[str, str])
     names = source.filters
     if names is None:
         names = DEFAULT_FILTERS.get(source.language or "", ())
+    columns = frozenset(source.extra_paths) | _sidecar_columns(source, folder)
     for name in names:
         shipped = filters_folder() / f"{name}.yaml"
         file = shipped if shipped.is_file() else folder / expand(name)
@@ -420,7 +422,17 @@ def _rule_sets(source: Source, folder: Path, path: Path, hashes: dict[str, str])
             content = file.read_text(encoding="utf-8")
         except (UnicodeDecodeError, OSError) as error:
             raise ConfigError(f"{path}: filters: {file} cannot be read as UTF-8 text.") from error
-        yield parse_rule_set(file.stem, str(file), content)
+        yield parse_rule_set(file.stem, str(file), content, columns)
+
+
+def _sidecar_columns(source: Source, folder: Path) -> frozenset[str]:
+    """The columns a sidecar adds, which rules may name; one that cannot be read is reported when it is joined."""
+    if source.sidecar is None:
+        return frozenset()
+    try:
+        return frozenset(pl.read_parquet_schema(folder / source.sidecar))
+    except (OSError, pl.exceptions.PolarsError):
+        return frozenset()
 
 
 def _language_model(mix: Mix, folder: Path, hashes: dict[str, str]) -> str:

@@ -534,7 +534,7 @@ def publish(
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
     for shard in made:
-        _move(folder / shard.name, staged / shard.name)
+        _link(folder / shard.name, staged / shard.name)
     (build.output / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(build.output / "shards", ignore_errors=True)
     staged.rename(build.output / "shards")
@@ -732,10 +732,13 @@ def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in names}
 
 
-def _move(origin: Path, target: Path) -> None:
-    """Rename where the file system allows it, else copy: work and builds may lie on different disks."""
+def _link(origin: Path, target: Path) -> None:
+    """A hard link where the file system allows it, else a copy: work and builds may lie on different disks.
+
+    Never a rename: a run killed half-way through publishing finds its shards in `work` again.
+    """
     try:
-        origin.rename(target)
+        target.hardlink_to(origin)
     except OSError:
         shutil.copyfile(origin, target)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich import box
 from rich.table import Table
 
 from corpus_ja.storage.manifest import Manifest, SourceReport
@@ -64,9 +65,10 @@ def _source(source: SourceReport) -> dict[str, Any]:
 
 def print_stats(manifest: Manifest, console: Console) -> None:
     """The funnel of every source, what dropped how much, and the shards, in one screen."""
-    funnel = Table(title=f"{printable(manifest.name)}: what became of every document", title_justify="left")
-    for heading in ("source", "unreadable", "read", "language", "rules", "duplicates", "contaminated", "other", "kept", "tokens"):
-        funnel.add_column(heading, justify="left" if heading == "source" else "right")
+    funnel = _table(
+        f"{printable(manifest.name)}: what became of every document",
+        "source", "unread", "read", "lang.", "rules", "dupl.", "eval.", "other", "kept", "tokens",
+    )  # fmt: skip
     for name, source in manifest.sources.items():
         groups = _groups(source.dropped)
         funnel.add_row(
@@ -83,6 +85,17 @@ def print_stats(manifest: Manifest, console: Console) -> None:
     for name, source in manifest.sources.items():
         for note in source.notes:
             console.print(f"{printable(name)}: {printable(note)}", highlight=False)
+
+
+def _table(title: str, *headings: str) -> Table:
+    """A table that fits 80 columns: the first column gives way, numbers never do."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    for number, heading in enumerate(headings):
+        if number:
+            table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
+        else:
+            table.add_column(heading, overflow="ellipsis", no_wrap=True, min_width=8)
+    return table
 
 
 def _groups(dropped: dict[str, int]) -> dict[str, int]:
@@ -102,9 +115,7 @@ def _groups(dropped: dict[str, int]) -> dict[str, int]:
 
 
 def _print_losses(manifest: Manifest, console: Console, most: int = 12) -> None:
-    losses = Table(title="what dropped most", title_justify="left")
-    for heading in ("verdict", "documents", "of read"):
-        losses.add_column(heading, justify="left" if heading == "verdict" else "right")
+    losses = _table("what dropped most", "verdict", "documents", "of read")
     totals: dict[str, int] = {}
     for source in manifest.sources.values():
         for verdict, count in source.dropped.items():
@@ -123,9 +134,9 @@ def _print_losses(manifest: Manifest, console: Console, most: int = 12) -> None:
 
 
 def _print_mix(manifest: Manifest, console: Console) -> None:
-    mixed = Table(title="what the shards hold", title_justify="left")
-    for heading in ("source", "available tokens", "taken tokens", "share", "epochs", "held out", "tokens per character"):
-        mixed.add_column(heading, justify="left" if heading == "source" else "right")
+    mixed = _table(
+        "what the shards hold, in tokens", "source", "available", "taken", "share", "epochs", "held out", "per character"
+    )
     total = sum(source.taken.tokens for source in manifest.sources.values())
     for name, source in manifest.sources.items():
         kept = source.kept

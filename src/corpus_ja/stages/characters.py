@@ -2,16 +2,16 @@
 
 A batch of texts becomes one flat array of code points with offsets (`code_points`); a table of 1,114,112 entries gives
 each code point its class and its marks; one Numba loop then walks every document once and fills one row of counters a
-document, named by `COUNTERS`. Nothing is allocated per document, so memory is 4 bytes a character of one slice.
+document, named by `COUNTERS`. Memory is 4 bytes a character of one slice, whatever the batch.
 Rejected: one regular expression a signal (each reads the text again; 30 of them cost more than this loop), and word
 segmentation (rule authors mean words, Japanese has none, and a segmenter costs a hundred times this loop).
 
 Terms used by every counter. *Length*: code points that are not white space. *Letter*: a Japanese letter or any other
 alphabetic character. *Japanese letter*: hiragana, katakana (with ー and half-width forms) or kanji (with 々〇〻).
 *Line*: what stands between newlines and has at least one character that is not white space. *Sentence end*: one of
-。．｡！？!?…‥ or a full stop, after at least one letter since the sentence end before it, so 「え！？」 is one; a full stop,
-! or ? in ASCII must stand before white space, a closing bracket or quote, or Japanese; ． not before a digit; and 」 or 』
-at the end of a line is a sentence end too.
+。．｡！？!?…‥ or a full stop, after at least one letter since the sentence end before it, so 「え！？」 is
+one; a full stop, ! or ? in ASCII must stand before white space, a closing bracket or quote, or Japanese; ． not before
+a digit; and 」 or 』 at the end of a line is a sentence end too.
 """
 
 import functools
@@ -23,9 +23,22 @@ import numpy.typing as npt
 import polars as pl
 from numba import njit
 
-OTHER, SPACE, NEWLINE, HIRAGANA, KATAKANA, HALF_KATAKANA, KANJI, LATIN, LETTER, DIGIT, PUNCTUATION, SYMBOL, CONTROL, MARK = (
-    range(14)
-)
+(
+    OTHER,
+    SPACE,
+    NEWLINE,
+    HIRAGANA,
+    KATAKANA,
+    HALF_KATAKANA,
+    KANJI,
+    LATIN,
+    LETTER,
+    DIGIT,
+    PUNCTUATION,
+    SYMBOL,
+    CONTROL,
+    MARK,
+) = range(14)
 """Classes of code points: the low four bits of a table entry."""
 
 END = 1 << 4  # ends a sentence
@@ -98,9 +111,64 @@ COUNTERS = (
 ENGLISH_STOP_WORDS = (
     # the eight that Gopher counts come first, and their order is their bit
     *("the", "be", "to", "of", "and", "that", "have", "with"),
-    *("a", "in", "is", "it", "for", "as", "was", "on", "are", "by", "this", "at", "from", "or", "an", "not", "but", "we", "you"),
-    *("he", "she", "they", "his", "her", "which", "were", "has", "had", "will", "can", "if", "when", "its", "my", "i", "your"),
-    *("their", "there", "what", "would", "been", "all", "one", "so", "no", "do", "who", "them", "him", "me", "our", "than"),
+    *(
+        "a",
+        "in",
+        "is",
+        "it",
+        "for",
+        "as",
+        "was",
+        "on",
+        "are",
+        "by",
+        "this",
+        "at",
+        "from",
+        "or",
+        "an",
+        "not",
+        "but",
+        "we",
+        "you",
+    ),
+    *(
+        "he",
+        "she",
+        "they",
+        "his",
+        "her",
+        "which",
+        "were",
+        "has",
+        "had",
+        "will",
+        "can",
+        "if",
+        "when",
+        "its",
+        "my",
+        "i",
+        "your",
+    ),
+    *(
+        "their",
+        "there",
+        "what",
+        "would",
+        "been",
+        "all",
+        "one",
+        "so",
+        "no",
+        "do",
+        "who",
+        "them",
+        "him",
+        "me",
+        "our",
+        "than",
+    ),
 )
 
 _SLICE = 4_000_000  # characters handed to a kernel at once: 16 MB of code points, whatever the batch
@@ -113,12 +181,19 @@ def table() -> npt.NDArray[np.uint32]:
     by_category = {"L": LETTER, "M": MARK, "P": PUNCTUATION, "S": SYMBOL, "Z": SPACE}
     for point in range(0x20000):
         category = unicodedata.category(chr(point))
-        entries[point] = DIGIT if category == "Nd" else CONTROL if category == "Cc" else by_category.get(category[0], OTHER)
+        entries[point] = (
+            DIGIT if category == "Nd" else CONTROL if category == "Cc" else by_category.get(category[0], OTHER)
+        )
     for first, last, kind in (
         *((0x41, 0x5A, LATIN), (0x61, 0x7A, LATIN), (0xC0, 0xD6, LATIN), (0xD8, 0xF6, LATIN), (0xF8, 0x24F, LATIN)),
         *((0x1E00, 0x1EFF, LATIN), (0xFF21, 0xFF3A, LATIN), (0xFF41, 0xFF5A, LATIN)),
         *((0x3041, 0x3096, HIRAGANA), (0x309D, 0x309F, HIRAGANA)),
-        *((0x30A1, 0x30FA, KATAKANA), (0x30FC, 0x30FF, KATAKANA), (0x31F0, 0x31FF, KATAKANA), (0xFF66, 0xFF9F, HALF_KATAKANA)),
+        *(
+            (0x30A1, 0x30FA, KATAKANA),
+            (0x30FC, 0x30FF, KATAKANA),
+            (0x31F0, 0x31FF, KATAKANA),
+            (0xFF66, 0xFF9F, HALF_KATAKANA),
+        ),
         *((0x3400, 0x4DBF, KANJI), (0x4E00, 0x9FFF, KANJI), (0xF900, 0xFAFF, KANJI), (0x20000, 0x3FFFF, KANJI)),
         *((0x3005, 0x3005, KANJI), (0x3007, 0x3007, KANJI), (0x303B, 0x303B, KANJI)),
         *((0x09, 0x09, SPACE), (0x0B, 0x0D, SPACE), (0x0A, 0x0A, NEWLINE), (0xE000, 0xF8FF, OTHER)),
@@ -170,9 +245,9 @@ def code_points(text: pl.Series) -> Iterator[tuple[npt.NDArray[np.uint32], npt.N
     while first < len(lengths):
         ends = np.cumsum(lengths[first:])
         last = first + max(1, int(np.searchsorted(ends, _SLICE, side="right")))
-        joined = "".join(text.slice(first, last - first).fill_null("").to_list())
         # surrogates cannot stand in a Polars string, so strict encoding never fails
-        points = np.frombuffer(joined.encode("utf-32-le"), dtype=np.uint32)
+        encoded = "".join(text.slice(first, last - first).fill_null("").to_list()).encode("utf-32-le")
+        points = np.frombuffer(encoded, dtype=np.uint32)
         offsets = np.zeros(last - first + 1, dtype=np.int64)
         offsets[1:] = ends[: last - first]
         yield points, offsets
@@ -187,18 +262,22 @@ def count(points: npt.NDArray[np.uint32], offsets: npt.NDArray[np.int64]) -> npt
 
 
 # The loop below is long on purpose: every branch reads what the others just computed about the same character.
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+@njit(cache=True, nogil=True)
 def _count(points, offsets, table, stop_keys, stop_places, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
     for document in range(len(offsets) - 1):
         start, end = offsets[document], offsets[document + 1]
         hiragana = katakana = half_katakana = kanji = latin = letters = digits = punctuation = symbols = marks = 0
         replacement = latin_soup = sjis_soup = spaces = lines = blank_lines = short_10 = short_30 = line_characters = 0
-        longest_line = bullet_lines = ellipsis_lines = ended_lines = sentence_lines = prose_lines = text_lines = table_lines = 0
+        longest_line = bullet_lines = ellipsis_lines = ended_lines = sentence_lines = prose_lines = text_lines = 0
+        table_lines = 0
         number_lines = code_lines = ends = longest_sentence = sentence_length = commas = gaps = particles = 0
-        particle_bits = prices = url_characters = curly = words = word_characters = letter_words = stops = latin_words = 0
+        particle_bits = prices = url_characters = curly = words = word_characters = letter_words = stops = 0
+        latin_words = 0
         gopher_bits = hashes = ellipses = longest_run = longest_word = 0
         # state of the line
-        line_length = line_letters = line_japanese = line_hiragana = line_digits = line_cells = line_words = line_stops = 0
+        line_length = line_letters = line_japanese = line_hiragana = line_digits = line_cells = line_words = (
+            line_stops
+        ) = 0
         line_code = 0
         first_in_line = last_in_line = -1
         line_has_end = line_bullet = False
@@ -250,7 +329,7 @@ def _count(points, offsets, table, stop_keys, stop_places, out):  # type: ignore
                     latin_soup += soup_run
                 soup_run = soup_letters = 0
 
-            if kind == SPACE or kind == NEWLINE:
+            if kind in (SPACE, NEWLINE):
                 if token:
                     words += 1
                     word_characters += token
@@ -332,7 +411,7 @@ def _count(points, offsets, table, stop_keys, stop_places, out):  # type: ignore
                         line_hiragana += 1
                         if entry & PARTICLE and KATAKANA <= (before_entry & 15) <= DIGIT:
                             particles += 1
-                            particle_bits |= 1 << (c % 61)
+                            particle_bits |= 1 << int(c % np.uint32(61))
                     elif kind == KATAKANA:
                         katakana += 1
                     elif kind == HALF_KATAKANA:
@@ -344,7 +423,7 @@ def _count(points, offsets, table, stop_keys, stop_places, out):  # type: ignore
                     if entry & SJIS_SOUP:
                         sjis_soup += 1
                     closed_end = 0
-                elif kind == LATIN or kind == LETTER:
+                elif kind in (LATIN, LETTER):
                     if kind == LATIN:
                         latin += 1
                     else:
@@ -376,7 +455,9 @@ def _count(points, offsets, table, stop_keys, stop_places, out):  # type: ignore
                         hashes += 1
                     if c == 123 or c == 125:
                         curly += 1
-                    if c < 128 and (c == 123 or c == 125 or c == 59 or c == 61 or c == 60 or c == 62 or c == 40 or c == 95):
+                    if c < 128 and (
+                        c == 123 or c == 125 or c == 59 or c == 61 or c == 60 or c == 62 or c == 40 or c == 95
+                    ):
                         line_code += 1
                     if entry & ELLIPSIS and c != before:
                         ellipses += 1
@@ -386,10 +467,7 @@ def _count(points, offsets, table, stop_keys, stop_places, out):  # type: ignore
                         after = table[following]
                         after_kind = after & 15
                         open_right = (
-                            after_kind == SPACE
-                            or after_kind == NEWLINE
-                            or (after & (CLOSING | END)) > 0
-                            or HIRAGANA <= after_kind <= KANJI
+                            after_kind in (SPACE, NEWLINE) or (after & CLOSING) > 0 or HIRAGANA <= after_kind <= KANJI
                         )
                         if c < 128:
                             ending = open_right
@@ -425,11 +503,13 @@ def _count(points, offsets, table, stop_keys, stop_places, out):  # type: ignore
         newlines = 0
         for i in range(start, end):
             newlines += points[i] == 10
+        # fmt: off
         out[document] = np.array((
-            end - start, end - start - spaces - newlines, hiragana, katakana, half_katakana, kanji, latin, letters, digits,
-            punctuation, symbols, marks, replacement, latin_soup, sjis_soup, lines, blank_lines, short_10, short_30,
-            line_characters, longest_line, bullet_lines, ellipsis_lines, ended_lines, sentence_lines, prose_lines, text_lines,
-            table_lines, number_lines, code_lines, ends, longest_sentence, sentence_length, commas, gaps, particles, distinct,
-            prices, url_characters, curly, words, word_characters, letter_words, stops, latin_words, gopher, hashes, ellipses,
-            longest_run, longest_word,
-        ))  # fmt: skip
+            end - start, end - start - spaces - newlines, hiragana, katakana, half_katakana, kanji, latin, letters,
+            digits, punctuation, symbols, marks, replacement, latin_soup, sjis_soup, lines, blank_lines, short_10,
+            short_30, line_characters, longest_line, bullet_lines, ellipsis_lines, ended_lines, sentence_lines,
+            prose_lines, text_lines, table_lines, number_lines, code_lines, ends, longest_sentence, sentence_length,
+            commas, gaps, particles, distinct, prices, url_characters, curly, words, word_characters, letter_words,
+            stops, latin_words, gopher, hashes, ellipses, longest_run, longest_word,
+        ))
+        # fmt: on

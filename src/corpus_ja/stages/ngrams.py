@@ -29,13 +29,12 @@ _STAMPS = 1 << 20
 
 
 def repeated_ngrams(points: npt.NDArray[np.uint32], offsets: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.float64]:
-    """Share of characters covered by an n-gram seen before in its window, in each document's worst window, (documents,).
+    """Share of characters covered by an n-gram seen before in its window, in the worst window; shape (documents,).
 
     A document is cut into equal windows of at most `WINDOW` characters without white space; NaN below 2 n characters.
     """
     out = np.empty(len(offsets) - 1, dtype=np.float64)
-    longest = int(np.diff(offsets).max(initial=0))
-    _repeated_ngrams(points, offsets, table(), n, np.empty(longest, dtype=np.uint32), out)
+    _repeated_ngrams(points, offsets, table(), n, np.empty(WINDOW, dtype=np.uint32), out)
     return out
 
 
@@ -53,7 +52,7 @@ def _capacity(characters: int) -> int:
     return 1 << max(4, (2 * (characters // LEAST + 1)).bit_length())
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+@njit(cache=True, nogil=True)
 def _repeated_ngrams(points, offsets, table, n, kept, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
     slots = np.zeros(_SLOTS, dtype=np.uint64)
     stamp = np.uint64(0)
@@ -67,16 +66,22 @@ def _repeated_ngrams(points, offsets, table, n, kept, out):  # type: ignore[no-u
         length = 0
         for i in range(offsets[document], offsets[document + 1]):
             kind = table[points[i]] & 15
-            if kind != SPACE and kind != NEWLINE:
-                kept[length] = points[i]
-                length += 1
+            length += kind != SPACE and kind != NEWLINE
         if length < 2 * n:
             out[document] = np.nan
             continue
         windows = (length + WINDOW - 1) // WINDOW
         worst = 0.0
+        place = offsets[document]
         for w in range(windows):
-            start, end = length * w // windows, length * (w + 1) // windows
+            start, end = 0, length * (w + 1) // windows - length * w // windows
+            filled = 0
+            while filled < end:
+                kind = table[points[place]] & 15
+                if kind != SPACE and kind != NEWLINE:
+                    kept[filled] = points[place]
+                    filled += 1
+                place += 1
             stamp += np.uint64(1)
             if stamp == stamps:
                 slots[:] = np.uint64(0)
@@ -111,7 +116,7 @@ def _repeated_ngrams(points, offsets, table, n, kept, out):  # type: ignore[no-u
         out[document] = worst
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+@njit(cache=True, nogil=True)
 def _seen(slots, mask, value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
     """Whether the value stands in the table already; it does afterwards."""
     value |= np.uint64(1)  # zero marks an empty slot
@@ -124,7 +129,7 @@ def _seen(slots, mask, value):  # type: ignore[no-untyped-def]  # noqa: ANN001, 
     return False
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+@njit(cache=True, nogil=True)
 def _repeated_units(points, offsets, table, slots, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
     base = np.uint64(0x9E3779B97F4A7C15)
     for document in range(len(offsets) - 1):
@@ -153,10 +158,7 @@ def _repeated_units(points, offsets, table, slots, out):  # type: ignore[no-unty
                         closes = after_kind != DIGIT
                     elif c < 128:
                         closes = (
-                            after_kind == SPACE
-                            or after_kind == NEWLINE
-                            or (after & CLOSING) > 0
-                            or HIRAGANA <= after_kind <= KANJI
+                            after_kind in (SPACE, NEWLINE) or (after & CLOSING) > 0 or HIRAGANA <= after_kind <= KANJI
                         )
                     else:
                         closes = True

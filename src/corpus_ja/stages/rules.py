@@ -2,13 +2,13 @@
 
 A rule file is YAML; `parse_rule_set` turns it into a frozen `RuleSet` or answers with one sentence that names the file
 and the rule. `judge` compares a frame of signals with the limits, as Polars expressions, without reading any text:
-changing a limit costs seconds. A document's verdict is "<file>.<rule>" of the first rule it breaks, in order; all broken
-rules are kept beside it, so that one can see what a rule dropped alone.
+changing a limit costs seconds. A document's verdict is "<file>.<rule>" of the first rule it breaks, in order; all
+broken rules are kept beside it, so that one can see what a rule dropped alone.
 
-Nothing happens by accident: a value that is null or NaN keeps the document unless the rule says `missing: drop`, and a rule on a
-column that is not there is recorded by `not_run` and drops nothing. `check_examples` measures a rule's own examples and
-judges them by that rule alone. Rejected: rules as Python functions (cannot be compared, listed or fingerprinted), and
-expressions in strings (YAML that runs code).
+Nothing happens by accident: a value that is null or NaN keeps the document unless the rule says `missing: drop`, and a
+rule on a column that is not there is recorded by `not_run` and drops nothing. `check_examples` measures a rule's own
+examples and judges them by that rule alone. Rejected: rules as Python functions (cannot be compared, listed or
+fingerprinted), and expressions in strings (YAML that runs code).
 """
 
 import difflib
@@ -92,7 +92,8 @@ class _Loader(yaml.SafeLoader):
 def parse_rule_set(name: str, file: str, content: str, columns: frozenset[str] = frozenset()) -> RuleSet:
     """Read a rule file's content.
 
-    `columns` are columns that the mix brings (a sidecar, a model's score) and that rules may name besides `SIGNALS` and `SOURCE_SIGNALS`.
+    `columns` are columns that the mix brings (a sidecar, a model's score); rules may name them besides `SIGNALS` and
+    `SOURCE_SIGNALS`.
     Raises RuleError, with one sentence that names the file and the rule, whatever the content is.
     """
     if content.count("*") > 10_000 or len(content) > 5_000_000:
@@ -101,7 +102,15 @@ def parse_rule_set(name: str, file: str, content: str, columns: frozenset[str] =
         data = yaml.load(content, Loader=_Loader)  # noqa: S506  # derived from SafeLoader
     except yaml.YAMLError as error:
         raise RuleError(f"{file}: not YAML: {_one_line(error)}") from error
-    except (ValueError, TypeError, OverflowError, RecursionError, AttributeError, LookupError, ArithmeticError) as error:
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+        RecursionError,
+        AttributeError,
+        LookupError,
+        ArithmeticError,
+    ) as error:
         # PyYAML lets these escape for dates that do not exist, numbers too long to read and nesting too deep
         raise RuleError(f"{file}: not YAML that can be read: {_one_line(error)}") from error
     if not isinstance(data, dict):
@@ -147,13 +156,17 @@ def parse_rule_set(name: str, file: str, content: str, columns: frozenset[str] =
             if measured and rule.signal != "host" and not isinstance(example, str) and example.value is not None:
                 raise RuleError(f"{place}: {rule.signal!r} is measured on the text, so its examples are texts")
             if not measured and (isinstance(example, str) or example.value is None):
-                raise RuleError(f"{place}: {rule.signal!r} is a column of the source, so its examples say {{value: ...}}")
+                raise RuleError(
+                    f"{place}: {rule.signal!r} is a column of the source, so its examples say {{value: ...}}"
+                )
     return rule_set
 
 
 def _explain(error: ValidationError, data: dict[Any, Any], file: str) -> NoReturn:
-    """One sentence for the first thing pydantic found."""
-    found = error.errors(include_url=False, include_context=False, include_input=True)[0]
+    """One sentence for the thing pydantic found that says most: a misspelt key explains the missing one beside it."""
+    errors = error.errors(include_url=False, include_context=False, include_input=True)
+    # an example is a text or a mapping; of the two complaints about a mapping, "no text" is the useless one
+    found = min(errors, key=lambda one: (one["type"] != "extra_forbidden", one["type"] == "string_type"))
     location = found["loc"]
     place = file
     rest = list(location)
@@ -161,7 +174,9 @@ def _explain(error: ValidationError, data: dict[Any, Any], file: str) -> NoRetur
         rules = data.get("rules")
         rule = rules[rest[1]] if isinstance(rules, list) and rest[1] < len(rules) else None
         given = rule.get("name") if isinstance(rule, dict) else None
-        place = f"{file}, rule {given[:80]}" if isinstance(given, str) and given else f"{file}, rule number {rest[1] + 1}"
+        place = (
+            f"{file}, rule {given[:80]}" if isinstance(given, str) and given else f"{file}, rule number {rest[1] + 1}"
+        )
         rest = rest[2:]
     # names of a union's branches are pydantic's business
     key = ".".join(str(part) for part in rest if str(part) in _KEYS or isinstance(part, int))
@@ -276,8 +291,9 @@ def check_examples(rule_set: RuleSet) -> list[str]:
                 table = _example_table(rule, example, rule_set.language)
                 dropped = bool(table.select(broken_by(rule, table.schema[rule.signal])).item())
                 if dropped != (wanted == "drop"):
+                    verdict = "dropped" if dropped else "kept"
                     sentences.append(
-                        f"{rule_set.name}, rule {rule.name}: example {place} under `{wanted}` is {'dropped' if dropped else 'kept'}; "
+                        f"{rule_set.name}, rule {rule.name}: example {place} under `{wanted}` is {verdict}; "
                         f"its {rule.signal} is {table[rule.signal][0]!r}"
                     )
     return sentences
@@ -288,5 +304,3 @@ def _example_table(rule: Rule, example: str | Example, language: str) -> pl.Data
         return pl.DataFrame({rule.signal: [example.value]})
     text = example if isinstance(example, str) else (example.text or "") * example.times
     return signals.measure(pl.DataFrame({"text": [text]}), language)
-
-

@@ -26,37 +26,258 @@ from corpus_ja.stages import characters, ngrams
 VERSION = 1
 
 SHOP_WORDS = (
-    *("送料無料", "送料込", "税込", "税抜", "税別", "通販", "激安", "特価", "格安", "最安値", "お買い得", "お買得", "お得", "セール", "割引"),
-    *("ポイント還元", "在庫", "カートに入れる", "カートへ", "買い物かご", "ご注文", "即納", "即日発送", "翌日配送", "返品", "代引", "後払い"),
-    *("今すぐ", "今だけ", "期間限定", "数量限定", "限定価格", "キャンペーン", "無料登録", "無料体験", "お申し込み", "お申込み", "お試し", "口コミ"),
-    *("ランキング", "人気商品", "おすすめ商品", "売れ筋", "正規品", "新品", "中古", "買取", "公式サイト", "資料請求", "満足度", "全額返金", "定価"),
-    *("値下げ", "クーポン", "ショップ", "販売店", "お支払い", "分割払い", "最大", "大特価", "半額", "プレゼント", "商品一覧", "商品番号", "型番"),
+    *(
+        "送料無料",
+        "送料込",
+        "税込",
+        "税抜",
+        "税別",
+        "通販",
+        "激安",
+        "特価",
+        "格安",
+        "最安値",
+        "お買い得",
+        "お買得",
+        "お得",
+        "セール",
+        "割引",
+    ),
+    *(
+        "ポイント還元",
+        "在庫",
+        "カートに入れる",
+        "カートへ",
+        "買い物かご",
+        "ご注文",
+        "即納",
+        "即日発送",
+        "翌日配送",
+        "返品",
+        "代引",
+        "後払い",
+    ),
+    *(
+        "今すぐ",
+        "今だけ",
+        "期間限定",
+        "数量限定",
+        "限定価格",
+        "キャンペーン",
+        "無料登録",
+        "無料体験",
+        "お申し込み",
+        "お申込み",
+        "お試し",
+        "口コミ",
+    ),
+    *(
+        "ランキング",
+        "人気商品",
+        "おすすめ商品",
+        "売れ筋",
+        "正規品",
+        "新品",
+        "中古",
+        "買取",
+        "公式サイト",
+        "資料請求",
+        "満足度",
+        "全額返金",
+        "定価",
+    ),
+    *(
+        "値下げ",
+        "クーポン",
+        "ショップ",
+        "販売店",
+        "お支払い",
+        "分割払い",
+        "最大",
+        "大特価",
+        "半額",
+        "プレゼント",
+        "商品一覧",
+        "商品番号",
+        "型番",
+    ),
 )
 """What shop and advertising pages say; written for corpus-ja, MIT. One of them proves nothing: rules ask for many."""
 
 MENU_WORDS = (
-    *("ログイン", "ログアウト", "新規登録", "会員登録", "マイページ", "サイトマップ", "プライバシーポリシー", "個人情報保護方針", "利用規約"),
-    *("お問い合わせ", "お問合せ", "会社概要", "運営会社", "特定商取引法", "よくある質問", "トップページ", "ページトップ", "ページの先頭"),
-    *("前の記事", "次の記事", "前へ", "次へ", "前のページ", "次のページ", "記事一覧", "一覧へ", "一覧を見る", "もっと見る", "続きを読む", "続きを見る"),
-    *("カテゴリー", "カテゴリ", "アーカイブ", "月別", "最近の投稿", "最新記事", "人気記事", "関連記事", "関連リンク", "新着情報", "お知らせ一覧"),
-    *("トラックバック", "コメントを書く", "コメントする", "コメントを残す", "ツイート", "シェアする", "いいね！", "はてなブックマーク", "フォローする", "RSS"),
-    *("サイト内検索", "検索結果", "メニュー", "Copyright", "All Rights Reserved", "All rights reserved", "©", "無断転載"),
+    *(
+        "ログイン",
+        "ログアウト",
+        "新規登録",
+        "会員登録",
+        "マイページ",
+        "サイトマップ",
+        "プライバシーポリシー",
+        "個人情報保護方針",
+        "利用規約",
+    ),
+    *(
+        "お問い合わせ",
+        "お問合せ",
+        "会社概要",
+        "運営会社",
+        "特定商取引法",
+        "よくある質問",
+        "トップページ",
+        "ページトップ",
+        "ページの先頭",
+    ),
+    *(
+        "前の記事",
+        "次の記事",
+        "前へ",
+        "次へ",
+        "前のページ",
+        "次のページ",
+        "記事一覧",
+        "一覧へ",
+        "一覧を見る",
+        "もっと見る",
+        "続きを読む",
+        "続きを見る",
+    ),
+    *(
+        "カテゴリー",
+        "カテゴリ",
+        "アーカイブ",
+        "月別",
+        "最近の投稿",
+        "最新記事",
+        "人気記事",
+        "関連記事",
+        "関連リンク",
+        "新着情報",
+        "お知らせ一覧",
+    ),
+    *(
+        "トラックバック",
+        "コメントを書く",
+        "コメントする",
+        "コメントを残す",
+        "ツイート",
+        "シェアする",
+        "いいね！",
+        "はてなブックマーク",
+        "フォローする",
+        "RSS",
+    ),
+    *(
+        "サイト内検索",
+        "検索結果",
+        "メニュー",
+        "Copyright",
+        "All Rights Reserved",
+        "All rights reserved",
+        "©",
+        "無断転載",
+    ),
 )
 """What menus, side bars and footers say; written for corpus-ja, MIT."""
 
 ENGLISH_SHOP_WORDS = (
-    *("free shipping", "add to cart", "buy now", "order now", "shop now", "in stock", "out of stock", "sale", "discount", "% off"),
-    *("coupon", "promo code", "best price", "lowest price", "cheap", "clearance", "limited time", "act now", "money back", "guarantee"),
-    *("click here", "sign up today", "free trial", "call now", "call us today", "free quote", "special offer", "best deals", "wholesale"),
-    *("replica", "casino", "viagra", "add to wishlist", "checkout", "customer reviews", "sku", "msrp", "payday", "subscribe now"),
+    *(
+        "free shipping",
+        "add to cart",
+        "buy now",
+        "order now",
+        "shop now",
+        "in stock",
+        "out of stock",
+        "sale",
+        "discount",
+        "% off",
+    ),
+    *(
+        "coupon",
+        "promo code",
+        "best price",
+        "lowest price",
+        "cheap",
+        "clearance",
+        "limited time",
+        "act now",
+        "money back",
+        "guarantee",
+    ),
+    *(
+        "click here",
+        "sign up today",
+        "free trial",
+        "call now",
+        "call us today",
+        "free quote",
+        "special offer",
+        "best deals",
+        "wholesale",
+    ),
+    *(
+        "replica",
+        "casino",
+        "viagra",
+        "add to wishlist",
+        "checkout",
+        "customer reviews",
+        "sku",
+        "msrp",
+        "payday",
+        "subscribe now",
+    ),
 )
 """What English shop and advertising pages say, in lower case; written for corpus-ja, MIT."""
 
 ENGLISH_MENU_WORDS = (
-    *("home", "about us", "contact us", "privacy policy", "terms of use", "terms of service", "sitemap", "site map", "log in", "login"),
-    *("sign in", "sign up", "register", "subscribe", "newsletter", "read more", "learn more", "see all", "view all", "next page"),
-    *("previous", "archives", "categories", "tags", "related posts", "recent posts", "leave a comment", "leave a reply", "share this"),
-    *("tweet", "facebook", "twitter", "pinterest", "linkedin", "rss", "copyright", "all rights reserved", "cookie", "skip to content"),
+    *(
+        "home",
+        "about us",
+        "contact us",
+        "privacy policy",
+        "terms of use",
+        "terms of service",
+        "sitemap",
+        "site map",
+        "log in",
+        "login",
+    ),
+    *(
+        "sign in",
+        "sign up",
+        "register",
+        "subscribe",
+        "newsletter",
+        "read more",
+        "learn more",
+        "see all",
+        "view all",
+        "next page",
+    ),
+    *(
+        "previous",
+        "archives",
+        "categories",
+        "tags",
+        "related posts",
+        "recent posts",
+        "leave a comment",
+        "leave a reply",
+        "share this",
+    ),
+    *(
+        "tweet",
+        "facebook",
+        "twitter",
+        "pinterest",
+        "linkedin",
+        "rss",
+        "copyright",
+        "all rights reserved",
+        "cookie",
+        "skip to content",
+    ),
     *("search", "menu", "faq", "careers", "advertise", "powered by", "follow us", "my account"),
 )
 """What English menus and footers say, in lower case; written for corpus-ja, MIT."""
@@ -73,7 +294,7 @@ class Signal:
 def measure(frame: pl.DataFrame, language: str) -> pl.DataFrame:
     """Measure every document of the frame: columns `text` (cleaned; null counts as empty) and `url` (may be absent).
 
-    `language` ("ja", "en", ...) chooses the word lists. Returns exactly the columns of `SIGNALS`, same rows, same order.
+    `language` ("ja", "en", ...) chooses the word lists. Returns exactly the columns of `SIGNALS`, same rows and order.
     """
     text = frame["text"].fill_null("")
     counts, units, grams_10, grams_5 = [], [], [], []
@@ -85,7 +306,9 @@ def measure(frame: pl.DataFrame, language: str) -> pl.DataFrame:
     counted = _columns(counts, characters.COUNTERS) | _columns(units, ngrams.COUNTERS)
     counted["repeated_10grams"] = np.concatenate([*grams_10, np.empty(0)])
     counted["repeated_5grams"] = np.concatenate([*grams_5, np.empty(0)])
-    table = pl.DataFrame(counted).with_columns(text.str.len_bytes().alias("utf8_bytes"), _url(frame), *_word_counts(text, language))
+    table = pl.DataFrame(counted).with_columns(
+        text.str.len_bytes().alias("utf8_bytes"), _url(frame), *_word_counts(text, language)
+    )
     return table.select(**_expressions()).select(
         pl.col(name).fill_nan(None).cast(signal.dtype) if signal.dtype.is_float() else pl.col(name).cast(signal.dtype)
         for name, signal in SIGNALS.items()
@@ -205,7 +428,8 @@ def _expressions() -> dict[str, pl.Expr]:
         .then(per_1000(column("shop_words") + column("prices")))
         .otherwise(0.0),
         "menu_evidence_per_1000": pl.when(column("distinct_menu_words") >= 5)
-        .then(per_1000(column("menu_words"))).otherwise(0.0),
+        .then(per_1000(column("menu_words")))
+        .otherwise(0.0),
         "host": column("url").str.extract(r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]+)").str.to_lowercase(),
     }
 
@@ -238,10 +462,15 @@ SIGNALS: Mapping[str, Signal] = {
     "sentence_line_share": Signal(_F, "length on lines with a sentence end after at least 8 letters, of the length"),
     "prose_line_share": Signal(
         _F,
-        "length on lines of at least 20 Japanese letters, a fifth of them hiragana, or of at least 8 English words, 15% of them stop words",
+        "length on lines of at least 20 Japanese letters, a fifth of them hiragana, "
+        "or of at least 8 English words, 15% of them stop words; of the length",
     ),
-    "text_line_share": Signal(_F, "length on lines that count for sentence_line_share or prose_line_share, of the length"),
-    "ended_line_share": Signal(_F, "lines that end in a sentence end (closing brackets and quotes may follow), of lines"),
+    "text_line_share": Signal(
+        _F, "length on lines that count for sentence_line_share or prose_line_share, of the length"
+    ),
+    "ended_line_share": Signal(
+        _F, "lines that end in a sentence end (closing brackets and quotes may follow), of lines"
+    ),
     "ellipsis_line_share": Signal(_F, "lines that end in … or ..., of lines"),
     "bullet_line_share": Signal(_F, "lines that start with a bullet, of lines"),
     "short_line_share": Signal(_F, "lines of at most 10 characters, of lines"),
@@ -252,8 +481,12 @@ SIGNALS: Mapping[str, Signal] = {
     "number_line_share": Signal(_F, "length on lines of 30% digits or more and no sentence end, of the length"),
     "code_line_share": Signal(_F, "length on lines of 8% or more { } ; = < > ( _ and no sentence end, of the length"),
     "repeated_line_share": Signal(_F, "length of lines of at least 10 characters that stood before, of the length"),
-    "repeated_lines_of_lines": Signal(_F, "lines that stood before, of lines of at least 10 characters; null without them"),
-    "repeated_sentence_share": Signal(_F, "length of sentences of at least 10 characters that stood before, of the length"),
+    "repeated_lines_of_lines": Signal(
+        _F, "lines that stood before, of lines of at least 10 characters; null without them"
+    ),
+    "repeated_sentence_share": Signal(
+        _F, "length of sentences of at least 10 characters that stood before, of the length"
+    ),
     "repeated_10gram_worst_window": Signal(
         _F, "share covered by 10-grams seen before in the same window of at most 20,000, worst window; null under 20"
     ),
@@ -261,7 +494,9 @@ SIGNALS: Mapping[str, Signal] = {
     "longest_character_run": Signal(_N, "longest run of one character that is not white space"),
     "replacement_character_share": Signal(_F, "U+FFFD, of the length"),
     "mojibake_share": Signal(
-        _F, "runs of three or more of what bytes become in Latin-1 or Windows-1252, and 縺 繧 繝 of misread kana, of the length"
+        _F,
+        "runs of three or more of what bytes become in Latin-1 or Windows-1252, "
+        "and 縺 繧 繝 of misread kana; of the length",
     ),
     "url_share": Signal(_F, "characters of http(s) addresses, of the length"),
     "prices_per_1000": Signal(_F, "numbers before 円 or after a currency sign, per 1,000 of the length"),
@@ -285,7 +520,8 @@ SIGNALS: Mapping[str, Signal] = {
     "menu_words_per_1000": Signal(_F, "menu and footer words of the language, per 1,000 of the length"),
     "distinct_menu_words": Signal(_N, "how many different menu and footer words stand in the text"),
     "shop_evidence_per_1000": Signal(
-        _F, "shop words and prices, per 1,000 of the length; 0 unless at least five different shop words stand in the text"
+        _F,
+        "shop words and prices, per 1,000 of the length; 0 unless at least five different shop words stand in the text",
     ),
     "menu_evidence_per_1000": Signal(
         _F, "menu words, per 1,000 of the length; 0 unless at least five different ones stand in the text"
@@ -296,7 +532,9 @@ SIGNALS: Mapping[str, Signal] = {
 SOURCE_SIGNALS: Mapping[str, Signal] = {
     "oscar_quality_warnings": Signal(pl.List, "OSCAR's own warnings: tiny, short_sentences, header, footer, noisy"),
     "oscar_categories": Signal(pl.List, "names of the UT1 folders that list the page's host"),
-    "oscar_other_language_lines": Signal(_F, "lines that OSCAR gives to another language, of its lines with a language"),
+    "oscar_other_language_lines": Signal(
+        _F, "lines that OSCAR gives to another language, of its lines with a language"
+    ),
     "oscar_harmful_pp": Signal(_F, "perplexity under a model of harmful text: low is harmful; null is unknown"),
     "oscar_language_score": Signal(_F, "probability of the document's language as OSCAR found it"),
 }

@@ -157,15 +157,13 @@ class Allot(Job):
         passed_over = living & ~held_out & (times == 0)
         result = pl.DataFrame(
             {
-                "dropped_by": pl.Series(
-                    np.where(passed_over, "mix.not_sampled", None), dtype=pl.String, strict=False
-                ),
+                "dropped_by": pl.select(pl.when(pl.Series(passed_over)).then(pl.lit("mix.not_sampled"))).to_series(),
                 "times": pl.Series(times, dtype=pl.UInt16),
                 "held_out": pl.Series(living & held_out),
             }
         )
         write_frame(self.folder / f"{self.place.part}.parquet", result)
-        verdict = frame["dropped_by"].to_frame().select(pl.coalesce("dropped_by", pl.lit(result["dropped_by"]))).to_series()
+        verdict = frame.select(pl.coalesce("dropped_by", pl.lit(result["dropped_by"]))).to_series()
         kept = verdict.is_null().to_numpy()
         tokens = frame["tokens"].to_numpy()
         return {

@@ -66,6 +66,10 @@ class PackShard(Job):
     def report(self) -> Path:
         return self.folder / f"{self.file}.json"
 
+    @property
+    def done(self) -> bool:
+        return self.report.is_file() and (self.folder / self.file).is_file()
+
     def run(self) -> dict[str, Any]:
         """Write the shard and report rows, tokens, checksum, and how documents were cut."""
         found = [frame for epoch in range(self.epochs) for frame in self._epoch(epoch)]

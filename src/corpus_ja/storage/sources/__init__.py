@@ -130,8 +130,8 @@ def extra_columns(files: Sequence[SourceFile], reading: Reading) -> dict[str, pl
     """The columns of a source beyond FRAME_COLUMNS and their types, in order.
 
     OSCAR's own first, then what `columns` declares, then the sidecar's. Numbers and truths are Float64, all else
-    String; in JSON lines the first values found in the first records of the first files decide (String if none is found).
-    Ask once for a source and give the answer to `read_pieces`, so that all tasks agree.
+    String; in JSON lines the first values found in the first records of the first files decide, and String if there is
+    none. Ask once for a source and give the answer to `read_pieces`, so that all tasks agree.
     """
     columns = dict(OSCAR_COLUMNS) if reading.kind == "oscar" else {}
     columns |= _declared_types(files, reading)

@@ -287,7 +287,8 @@ def chunks(file: SourceFile) -> Iterator[bytes]:
             if name.endswith(".gz"):
                 yield from _gzip(stream)
             elif name.endswith(".zst"):
-                yield from _zstd(io.BufferedReader(cast(io.RawIOBase, stream), _CHUNK))
+                with io.BufferedReader(cast(io.RawIOBase, stream), _CHUNK) as buffered:
+                    yield from _zstd(buffered)
             else:
                 while chunk := stream.read(_CHUNK):
                     yield chunk

@@ -7,7 +7,11 @@ import typer
 import yaml
 
 from corpus_ja.cli import app
-from corpus_ja.config import Mix, filters_folder
+from corpus_ja.config import DuplicateSettings, Mix, Source, filters_folder
+from corpus_ja.executors import ExecutorSettings, SlurmSettings
+from corpus_ja.stages.clean import Clean
+from corpus_ja.stages.decontaminate import Decontamination, EvaluationSet
+from corpus_ja.storage.sources import Amount
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -60,3 +64,13 @@ def test_the_original_experiments_arithmetic_holds() -> None:
     assert mix.budget is not None
     assert mix.budget // (8 * 64 * mix.sequence_length) == 7438
     assert (mix.packing, mix.duplicates, mix.decontaminate) == ("concat", None, None)
+
+
+def test_every_key_of_a_mix_stands_in_its_documentation() -> None:
+    text = (REPOSITORY / "docs" / "mix.md").read_text(encoding="utf-8")
+    keys = {
+        name
+        for model in (Mix, Source, DuplicateSettings, Decontamination, EvaluationSet, Clean, ExecutorSettings, SlurmSettings, Amount)
+        for name in model.model_fields
+    }
+    assert {key for key in keys if f"`{key}" not in text and f"{key}:" not in text and f"`{key}`" not in text} == set()

@@ -12,7 +12,9 @@ from corpus_ja.stages import exact
 TEXTS = st.lists(
     st.text(
         st.one_of(
-            st.sampled_from("かがカガｶﾞ゛゜\u3099\u309aー々〇①㍿㌔Ａa ß İΣς。、・\n葛\ufe0f\U000e0100\u0301ﬁ각\u1100\u1161\u11a8"),
+            st.sampled_from(
+                "かがカガｶﾞ゛゜\u3099\u309aー々〇①㍿㌔Ａa ß İΣς。、・\n葛\ufe0f\U000e0100\u0301ﬁ각\u1100\u1161\u11a8"
+            ),
             st.characters(exclude_categories=["Cs"]),
         ),
         max_size=30,
@@ -90,7 +92,8 @@ def test_nulls_and_slices_and_empty_frames_keep_their_places() -> None:
 
 def keys(*texts: str) -> list[object]:
     series = pl.Series(list(texts))
-    return exact.document_keys(series, exact.normal_form(series)).to_list()
+    found: list[object] = exact.document_keys(series, exact.normal_form(series)).to_list()
+    return found
 
 
 def test_documents_of_the_same_normal_form_share_a_key() -> None:

@@ -18,6 +18,10 @@ KANA = "".join(chr(point) for point in range(0x3041, 0x3094))
 KANJI = "".join(chr(point) for point in range(0x4E00, 0x4E00 + 600))
 
 
+def seeded(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - no secret is made of it
+
+
 def shingles(text: str, characters: int = 5, most: int = 200_000) -> set[str]:
     text = text[:most]
     return {text[at : at + characters] for at in range(len(text) - characters + 1)}
@@ -54,7 +58,9 @@ def pairs_of(chance: random.Random, count: int, edits: float) -> tuple[list[str]
     return left, right
 
 
-def meets(left: list[str], right: list[str], settings: NearDuplicates = DEFAULT) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def meets(
+    left: list[str], right: list[str], settings: NearDuplicates = DEFAULT
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     a, b = (minhash.signatures(pl.Series(side), settings) for side in (left, right))
     found: np.ndarray[tuple[int], np.dtype[np.bool_]] = ((a == b) & (a != 0)).any(axis=1)
     return found
@@ -87,7 +93,7 @@ def test_bands_that_cannot_reach_the_threshold_are_refused_with_the_one_they_rea
 
 
 def test_nearly_all_pairs_over_nine_tenths_meet() -> None:
-    left, right = pairs_of(random.Random(1), 600, 0.007)
+    left, right = pairs_of(seeded(1), 600, 0.007)
     near = [jaccard(a, b) >= 0.9 for a, b in zip(left, right, strict=True)]
     assert sum(near) >= 300
     assert meets(left, right)[near].mean() >= 0.995
@@ -95,14 +101,14 @@ def test_nearly_all_pairs_over_nine_tenths_meet() -> None:
 
 @pytest.mark.parametrize("edits", [0.018, 0.03, 0.06])
 def test_pairs_meet_as_often_as_the_band_formula_says(edits: float) -> None:
-    left, right = pairs_of(random.Random(2), 400, edits)
+    left, right = pairs_of(seeded(2), 400, edits)
     expected = np.array([minhash.found(jaccard(a, b), 20, 8) for a, b in zip(left, right, strict=True)])
     deviation = np.sqrt((expected * (1 - expected)).sum())
     assert abs(meets(left, right).sum() - expected.sum()) <= 4 * deviation + 1
 
 
 def test_unlike_texts_do_not_meet() -> None:
-    chance = random.Random(3)
+    chance = seeded(3)
     left = [sentence(chance, 500) for _ in range(300)]
     assert not meets(left, left[1:] + left[:1]).any()
 
@@ -133,7 +139,7 @@ def test_documents_shorter_than_a_shingle_have_no_signature_and_no_likeness() ->
 
 
 def test_a_signature_does_not_depend_on_the_neighbours() -> None:
-    chance = random.Random(4)
+    chance = seeded(4)
     texts = [sentence(chance, chance.choice([0, 3, 5, 50, 3000])) for _ in range(60)]
     texts[7] = sentence(chance, 300_000)  # more than a batch holds with the others
     whole = minhash.signatures(pl.Series(texts), DEFAULT)
@@ -152,7 +158,7 @@ def test_signatures_do_not_change() -> None:
 
 def test_what_stands_behind_the_cap_is_not_read() -> None:
     chosen = NearDuplicates(max_characters=100)
-    text = sentence(random.Random(5), 100)
+    text = sentence(seeded(5), 100)
     left, right = pl.Series([text + "あ" * 50]), pl.Series([text])
     assert (minhash.signatures(left, chosen) == minhash.signatures(right, chosen)).all()
     assert minhash.jaccard(minhash.shingle_sets(pl.concat([left, right]), chosen), np.array([[0, 1]])).tolist() == [1.0]

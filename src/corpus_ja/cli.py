@@ -8,7 +8,7 @@ import errno
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -28,7 +28,7 @@ def build(
     output: Annotated[Path | None, typer.Option(help="The build folder (default: builds/NAME).")] = None,
     work: Annotated[Path | None, typer.Option(help="Where stages keep their files (default: work beside the build).")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Tasks at once (default: the mix's, else all cores).")] = None,
-    executor: Annotated[str | None, typer.Option(help="local, slurm or ray (default: the mix's).")] = None,
+    executor: Annotated[Literal["local", "slurm", "ray"] | None, typer.Option(help="Where tasks run (default: the mix's).")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting, like budget=1B (repeatable).")] = None,
 ) -> None:
     """Build packed training shards from a mix.
@@ -163,6 +163,9 @@ def _print_json(value: Any) -> None:  # noqa: ANN401 - JSON is anything
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
+INTERRUPTED = 130
+
+
 def main() -> None:
     """Run the command line; a mistake is a sentence, never a traceback."""
     from corpus_ja.errors import CorpusError
@@ -172,21 +175,35 @@ def main() -> None:
     except CorpusError as error:
         _fail(str(error), getattr(error, "details", ""))
     except KeyboardInterrupt:
-        typer.echo("\ncorpus-ja: stopped; run the same command again to go on where it was.", err=True)
-        sys.exit(130)
+        _stopped()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer takes Ctrl-C itself and says nothing
+            _stopped()
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            _fail(f"No space left for {error.filename or 'a file'}: free space and run the same command again; nothing finished is lost.")
-        if error.errno in {errno.EACCES, errno.EROFS, errno.EPERM}:
-            _fail(f"{error.filename or 'A file'} cannot be written or read: {error.strerror}.")
-        raise
+        _fail(_of_the_system(error))
+
+
+def _stopped() -> None:
+    typer.echo("\ncorpus-ja: stopped; run the same command again to go on where it was.", err=True)
+    sys.exit(INTERRUPTED)
+
+
+def _of_the_system(error: OSError) -> str:
+    """The sentence for what the operating system refused; errors that name no file or device are ours, and are raised again."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"No space left for {error.filename or 'a file'}: free space and run the same command again; nothing finished is lost."
+    if error.filename is None:
+        raise error
+    reason = (error.strerror or "it cannot be opened").lower()
+    return f"{error.filename} cannot be written or read: {reason}. Check the path and its permissions, or name another one."
 
 
 def _fail(sentence: str, details: str = "") -> None:
-    printable = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in sentence)
+    printable = "".join(c if c.isprintable() or c == "\u3000" else c.encode("unicode_escape").decode() for c in sentence)
     typer.echo(f"corpus-ja: {printable}", err=True)
     if details and os.environ.get("CORPUS_JA_DEBUG"):
         typer.echo(details, err=True)

@@ -148,7 +148,6 @@ class Mix(Settings):
     packing: Packing = "best_fit"
     shards: int | Literal["auto"] = "auto"
     language_model: str | None = None
-    lists: dict[str, str] = Field(default_factory=dict)
     sources: dict[str, Source] = Field(min_length=1)
     duplicates: DuplicateSettings | None = DuplicateSettings()
     decontaminate: Decontamination | None = None

@@ -33,7 +33,7 @@ from corpus_ja.storage.shards import TEMPORARY, read_json, replacing, write_json
 from corpus_ja.storage.sources import SourceFile, cut_tasks, extra_columns, list_files, located, sidecar_file
 from corpus_ja.tasks import Job, allotting, encoding, judging, matching, measuring, perform, reading, shards
 
-TOKENS_A_SHARD = 32_000_000
+TOKENS_A_SHARD = 16_000_000
 """Tokens a training shard aims at with `shards: auto`: what one packing task holds in memory, about ten bytes each."""
 
 
@@ -82,26 +82,33 @@ class Build:
                 lambda task: self.observer.done(stage, read_json(by_name[task.name].report)),
             )
         self.observer.end(stage, len(jobs) - len(waiting))
-        return [read_json(job.report) for job in jobs]
+        now = {job.report for job in waiting}
+        return [{**read_json(job.report), "now": job.report in now} for job in jobs]
 
     def record(
-        self, stage: str, source: str, print_: str, reports: Sequence[Mapping[str, Any]], notes: Sequence[str] = ()
-    ) -> None:
-        """Sum up what a stage did for a source, in its `record.json` and for the manifest."""
+        self, stage: str, source: str, print_: str, reports: Sequence[Mapping[str, Any]], notes: Sequence[str] = (),
+        *, folder: str | None = None,
+    ) -> None:  # fmt: skip
+        """Sum up what a stage did for a source, in its `record.json` (in the stage's folder, or another) and for the manifest."""
         record = StageRecord(
             stage=stage,
             source=source,
             fingerprint=print_,
             tasks=len(reports),
+            tasks_now=sum(bool(report["now"]) for report in reports),
             rows=sum(int(report.get("rows", 0)) for report in reports),
             seconds=round(sum(float(report["seconds"]) for report in reports), 3),
             text_bytes_read=sum(int(report.get("text_bytes_read", 0)) for report in reports),
+            text_bytes_read_now=sum(int(report.get("text_bytes_read", 0)) for report in reports if report["now"]),
             peak_memory_bytes=max((int(report["peak_memory_bytes"]) for report in reports), default=0),
             notes=sorted(set(notes)),
-            details={"dropped": _sum(report.get("dropped", {}) for report in reports)},
+            details={
+                "dropped": _sum(report.get("dropped", {}) for report in reports),
+                "seconds": {kind: round(s, 3) for kind, s in _sum(report.get("kinds", {}) for report in reports).items()},
+            },
         )
         self.records.append(record)
-        write_json(self.work / stage / f"{source}-{print_}" / "record.json", record.model_dump())
+        write_json(self.work / (folder or stage) / f"{source}-{print_}" / "record.json", record.model_dump())
 
 
 @dataclass(slots=True)
@@ -308,6 +315,9 @@ def duplicates(build: Build, reached: Sequence[Reached]) -> None:
     print_ = fingerprint([everything, chosen, clusters.VERSION, matching.VERSION, minhash.VERSION, exact.VERSION])
     gathered = build.work / "duplicates" / f"gathered-{print_}"
     build.folders.setdefault("duplicates", {})["gathered"] = gathered.name
+    way = fingerprint([settings.characters, settings.max_characters, minhash.VERSION, exact.VERSION, matching.VERSION])
+    compared = build.work / "duplicates" / f"compared-{way}"
+    build.folders["duplicates"]["compared"] = compared.name
     parts = tuple(
         matching.Part(
             source=state.name,
@@ -329,7 +339,8 @@ def duplicates(build: Build, reached: Sequence[Reached]) -> None:
     reports += build.run("duplicates: pairs", [matching.PairUp(parts, columns, settings.max_comparisons, gathered)])
     chunks = matching.pairs_report(gathered)["chunks"]
     reports += build.run(
-        "duplicates: compare", [matching.VerifyPairs(parts, index, settings, gathered) for index in range(chunks)]
+        "duplicates: compare",
+        [matching.VerifyPairs(parts, index, settings, compared, gathered) for index in range(chunks)],
     )
     reports += build.run("duplicates: survivors", [matching.Decide(chunks, settings.threshold, gathered)])
     first = {}
@@ -530,6 +541,11 @@ def publish(
     )
     _check_laws(manifest)
     folder = build.work / "shards" / f"{mix.name}-{print_}"
+    gone = next((shard.name for shard in made if not (folder / shard.name).is_file()), None)
+    if gone is not None:
+        raise CorpusError(
+            f"{folder / gone} is gone: a build of the same mix into another folder took it; run the same command again."
+        )
     staged = build.output / f"{TEMPORARY}shards"
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
@@ -643,8 +659,8 @@ def _per_part(
     for (state, _), report in zip(jobs, build.run(stage, [one for _, one in jobs]), strict=True):
         by_source[state.name].append(report)
     for state in reached:
-        folder_stage = record_as or stage
-        build.record(folder_stage, state.name, state.prints[folder_stage], by_source[state.name])
+        folder = record_as or stage
+        build.record(stage, state.name, state.prints[folder], by_source[state.name], folder=folder)
     return by_source
 
 

@@ -4,7 +4,8 @@
 same columns for every language; a signal without meaning for a text (the hiragana share of a text without Japanese) is
 null, and what null means is decided by each rule. Nearly all of them are quotients of the counters that one Numba loop
 fills (`characters`), three come from a second and third loop over repetition (`ngrams`), and the word lists are Polars'
-Aho-Corasick. Measured on Japanese documentation, one thread: see docs/decisions.md.
+Aho-Corasick. Together 49 MB/s on 71.5 MB of Japanese prose and 25 MB/s on 28.4 MB of English, one thread; 0.5 GB on
+top of its text for one document of 60 MB.
 
 Units, unless the description says otherwise: *characters* are code points; *length* is code points that are not white
 space; shares are of the length, 0 to 1; "per 1,000" means per 1,000 of the length. Lines, letters and sentence ends
@@ -536,6 +537,7 @@ SOURCE_SIGNALS: Mapping[str, Signal] = {
         _F, "lines that OSCAR gives to another language, of its lines with a language"
     ),
     "oscar_harmful_pp": Signal(_F, "perplexity under a model of harmful text: low is harmful; null is unknown"),
-    "oscar_language_score": Signal(_F, "probability of the document's language as OSCAR found it"),
+    "oscar_language": Signal(_S, "the document's language as OSCAR found it"),
+    "oscar_probability": Signal(_F, "its probability as OSCAR found it; may exceed 1 a little"),
 }
 """Columns that a source brings and rules may use as they are; a rule on one that is absent is recorded as not run."""

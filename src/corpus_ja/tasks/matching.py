@@ -2,7 +2,8 @@
 
 1. `FindBuckets`, one task a hash column (each band, the exact key, the address key): which living documents share a value. 16 bytes a document are held.
 2. `PairUp`, one task: ranks the documents of those buckets alone and pairs each with the best of its bucket.
-3. `VerifyPairs`, a map: reads the text of the paired documents and computes the true Jaccard.
+3. `VerifyPairs`, a map: reads the text of the paired documents and computes the true Jaccard. What was computed for two texts is kept by
+   their keys (40 bytes a pair), so a tightened limit or another threshold reads text only for pairs that no run has compared.
 4. `Decide`, one task: who stays, by `clusters.survivors`.
 5. `SpreadVerdicts`, a map: the verdicts as sidecars beside the documents.
 
@@ -25,6 +26,8 @@ from corpus_ja.storage.shards import read_frame, read_json, read_rows, replacing
 from corpus_ja.tasks import Job
 
 VERSION = 1
+PAIR_KEYS = ("high_a", "low_a", "high_b", "low_b")
+"""The keys of a pair's two normal forms, the smaller first."""
 CHUNK_CHARACTERS = 20_000_000
 """Characters of normal form whose shingles one verifying task holds at a time (8 bytes each, and their text)."""
 
@@ -149,7 +152,7 @@ class PairUp(Job):
         removable = pl.Series(frame["mode"] != "none")
         write_frame(
             self.folder / "candidates.parquet",
-            frame.select("number", "id", "held_out").with_columns(
+            frame.select("number", "id", "held_out", "key_high", "key_low").with_columns(
                 rank=pl.Series(rank),
                 exact=pl.Series(exact_group),
                 url=pl.Series(url_group),
@@ -213,6 +216,8 @@ class VerifyPairs(Job):
     parts: tuple[Part, ...]
     index: int
     settings: NearDuplicates
+    compared: Path
+    """The folder of all similarities that were ever computed in this way."""
     folder: Path
 
     @property
@@ -226,13 +231,44 @@ class VerifyPairs(Job):
     def run(self) -> dict[str, Any]:
         """Write one float64 a pair."""
         pairs = load_array(self.folder / f"pairs-{self.index:05d}.npy")
-        members, position = np.unique(pairs, return_inverse=True)
-        numbers = read_frame(self.folder / "candidates.parquet", ["number"])["number"].to_numpy()[members]
-        text, read = _texts(self.parts, numbers)
-        sets = minhash.shingle_sets(exact.normal_form(text), self.settings)
-        similarity = minhash.jaccard(sets, position.reshape(pairs.shape))
+        candidates = read_frame(self.folder / "candidates.parquet", ["number", "key_high", "key_low"])
+        keys = _pair_keys(candidates, pairs)
+        similarity = _known(keys, self.compared)
+        unknown = np.flatnonzero(np.isnan(similarity))
+        read = 0
+        if len(unknown):
+            members, position = np.unique(pairs[unknown], return_inverse=True)
+            text, read = _texts(self.parts, candidates["number"].to_numpy()[members])
+            sets = minhash.shingle_sets(exact.normal_form(text), self.settings)
+            similarity[unknown] = minhash.jaccard(sets, position.reshape(-1, 2))
+            new = keys.with_columns(similarity=pl.Series(similarity)).select(pl.all().gather(unknown))
+            write_frame(self.compared / f"{self.folder.name}-{self.index:05d}.parquet", new)
         save_array(self.folder / f"verified-{self.index:05d}.npy", similarity)
-        return {"pairs": len(pairs), "near": int((similarity >= self.settings.threshold).sum()), "text_bytes_read": read}
+        return {
+            "pairs": len(pairs),
+            "near": int((similarity >= self.settings.threshold).sum()),
+            "compared": len(unknown),
+            "text_bytes_read": read,
+        }
+
+
+def _pair_keys(candidates: pl.DataFrame, pairs: npt.NDArray[np.int64]) -> pl.DataFrame:
+    """The keys of every pair, as `PAIR_KEYS` names them."""
+    high, low = candidates["key_high"].to_numpy(), candidates["key_low"].to_numpy()
+    first, second = pairs[:, 0], pairs[:, 1]
+    swap = (high[first] > high[second]) | ((high[first] == high[second]) & (low[first] > low[second]))
+    first, second = np.where(swap, second, first), np.where(swap, first, second)
+    return pl.DataFrame(dict(zip(PAIR_KEYS, (high[first], low[first], high[second], low[second]), strict=True)))
+
+
+def _known(keys: pl.DataFrame, compared: Path) -> npt.NDArray[np.float64]:
+    """The similarity of every pair that an earlier run computed, NaN for the others."""
+    files = sorted(compared.glob("gathered-*.parquet"))
+    if not files:
+        return np.full(keys.height, np.nan)
+    stored = pl.scan_parquet(files, glob=False).join(keys.lazy(), on=PAIR_KEYS, how="semi").collect()
+    found = keys.join(stored.unique(PAIR_KEYS), on=PAIR_KEYS, how="left", maintain_order="left")
+    return found["similarity"].fill_null(np.nan).to_numpy().copy()
 
 
 def _texts(parts: Sequence[Part], numbers: npt.NDArray[np.int64]) -> tuple[pl.Series, int]:

@@ -5,6 +5,7 @@ each, so another threshold or evaluation set measures only what changed; a task 
 row group of text once for all of them. `DrawChance` reads ids alone: the draws of every purpose, 24 bytes a document.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +18,7 @@ from corpus_ja.documents import draws, raw_ids
 from corpus_ja.stages import decontaminate, exact, language, minhash, signals
 from corpus_ja.stages.decontaminate import Decontamination, Index, Item
 from corpus_ja.stages.minhash import NearDuplicates
-from corpus_ja.storage.shards import iterate_frames, read_frame, read_json, write_frame, write_json
+from corpus_ja.storage.shards import iterate_frames, read_frame, read_json, rows_in, write_frame, write_json
 from corpus_ja.tasks import Job
 
 VERSION = 1
@@ -56,6 +57,7 @@ class Measure(Job):
         missing = [(kind, folder) for kind, folder in self.outputs if not (folder / f"{self.part}.json").is_file()]
         measured: dict[str, list[pl.DataFrame]] = {kind: [] for kind, _ in missing}
         measures = self._measures()
+        seconds: dict[str, float] = {}
         read = rows = 0
         if missing:
             for frame in iterate_frames(self.documents, ["text", "url"]):
@@ -63,12 +65,14 @@ class Measure(Job):
                 rows += frame.height
                 shared: dict[str, pl.Series] = {}
                 for kind, _ in missing:
+                    began = time.perf_counter()
                     measured[kind].append(measures[kind](frame, shared))
+                    seconds[kind] = seconds.get(kind, 0.0) + time.perf_counter() - began
         for kind, folder in missing:
             frame = pl.concat(measured[kind])
             write_frame(folder / f"{self.part}.parquet", frame)
             write_json(folder / f"{self.part}.json", {"rows": frame.height})
-        return {"rows": rows, "text_bytes_read": read}
+        return {"rows": rows if missing else rows_in(self.documents), "text_bytes_read": read, "kinds": seconds}
 
     def _measures(self) -> dict[str, Callable[[pl.DataFrame, dict[str, pl.Series]], pl.DataFrame]]:
         return {

@@ -183,7 +183,10 @@ class _Parts:
         self._bytes += size
 
     def _finish(self) -> None:
-        if self._writer is not None:
+        if self._writer is not None and self._writer.path.exists():
+            # Another build was first, and may have numbered the ids of its file since: it stays.
+            self._writer.discard()
+        elif self._writer is not None:
             self._writer.close()
         self._writer, self._bytes = None, 0
 

@@ -28,7 +28,6 @@ from corpus_ja.storage.sources.records import (
     SourceFile,
     excluded,
     given_id,
-    nested,
     preview,
 )
 
@@ -271,13 +270,13 @@ class _Columns:
             )
         return _texts(values).cast(dtype).alias(name)
 
-    def _question(self, records: pa.RecordBatch) -> pl.DataFrame:
+    def _question(self, records: pa.RecordBatch) -> list[pl.Series]:
         leaves = []
         for place in self.asked.values():
             values = _descend(records, place)
             text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
             leaves.append(_texts(values) if text else pl.Series(pl.from_arrow(values)))
-        return nested(list(self.asked), leaves)
+        return leaves
 
 
 def _descend(records: pa.RecordBatch, path: list[str]) -> pa.Array:

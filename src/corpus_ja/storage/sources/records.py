@@ -7,6 +7,7 @@ Rejected: Polars' own ndjson reader (one bad line loses the file, a number becom
 of raw records on (a nested column changes its type with every batch).
 """
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -242,18 +243,28 @@ class Condition:
             raise ValueError(f"where {sql!r} is a value and no condition; {example}")
         return cls(sql, expression, paths)
 
-    def mask(self, columns: pl.DataFrame, source: str) -> pl.Series:
-        """Which rows of `columns` the condition keeps; null counts as no. `source` names the file in errors."""
-        try:
-            answer = columns.select(self.expression).to_series()
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise SourceError(f"{source}: where {self.sql!r} does not fit the data: {reason}.") from error
-        if answer.dtype == pl.Null:
-            return pl.repeat(False, columns.height, dtype=pl.Boolean, eager=True)
-        if answer.dtype != pl.Boolean:
-            raise SourceError(f"{source}: where {self.sql!r} gives {answer.dtype} and no yes or no.")
-        return answer.fill_null(value=False)
+    def mask(self, leaves: Sequence[pl.Series], source: str) -> pl.Series:
+        """Which records the condition keeps, given the columns under its `paths`; null counts as no.
+
+        `source` names the file in errors.
+        """
+        failure: BaseException | None = None
+        # A column that is null throughout has no type of its own, and any that fits gives the same answer.
+        untyped = [index for index, leaf in enumerate(leaves) if leaf.dtype == pl.Null]
+        for types in itertools.islice(itertools.product(_TRIED_TYPES, repeat=len(untyped)), 200):
+            typed = list(leaves)
+            for index, dtype in zip(untyped, types, strict=True):
+                typed[index] = leaves[index].cast(dtype)
+            try:
+                answer = nested(self.paths, typed).select(self.expression).to_series()
+            except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+                failure = failure or error
+                continue
+            if answer.dtype != pl.Boolean:
+                raise SourceError(f"{source}: where {self.sql!r} gives {answer.dtype} and no yes or no.")
+            return answer.fill_null(value=False)
+        reason = str(failure).strip().splitlines()[0]
+        raise SourceError(f"{source}: where {self.sql!r} does not fit the data: {reason}.") from failure
 
 
 _TRIED_TYPES: Final[tuple[pl.DataType, ...]] = (
@@ -478,8 +489,9 @@ class Rows:
         frame = pl.DataFrame([pl.Series(name, self._columns[name], dtype=dtype) for name, dtype in types.items()])
         aside = pl.DataFrame([pl.Series(n, self._aside[n], dtype=dtype) for n, dtype in SET_ASIDE_COLUMNS.items()])
         if self.condition is not None and frame.height:
-            asked = asked_columns(self.condition.paths, self._asked, self._file)
-            mask = self.condition.mask(asked, self._file)
+            paths = [".".join(path) for path in self.condition.paths]
+            leaves = [_column(values, path, self._file) for values, path in zip(self._asked, paths, strict=True)]
+            mask = self.condition.mask(leaves, self._file)
             aside = pl.concat([aside, excluded(frame.filter(~mask))])
             frame = frame.filter(mask)
         self._clear()
@@ -496,11 +508,6 @@ def excluded(frame: pl.DataFrame) -> pl.DataFrame:
         pl.lit("").alias("detail"),
         pl.col("_bytes").cast(pl.UInt64).alias("bytes"),
     )
-
-
-def asked_columns(paths: Sequence[tuple[str, ...]], values: Sequence[list[Json]], file: str) -> pl.DataFrame:
-    """The columns a condition names, as a frame whose nested columns hold just the fields that it names."""
-    return nested(paths, [_column(column, ".".join(p), file) for p, column in zip(paths, values, strict=True)])
 
 
 def nested(paths: Sequence[tuple[str, ...]], leaves: Sequence[pl.Series]) -> pl.DataFrame:

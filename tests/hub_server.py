@@ -59,12 +59,8 @@ class HubServer:
     endpoint: str = ""
 
     def __enter__(self) -> Self:
-        hub = self
-
-        class Handler(_Handler):
-            server_state = hub
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        handler = type("Handler", (_Handler,), {"server_state": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -136,7 +132,15 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind in ("", "revision") and rest in ("", *dataset.revisions, dataset.commit):
             card = {"configs": dataset.configs} if dataset.configs is not None else {}
             siblings = [{"rfilename": path} for path in dataset.files]
-            about = {"_id": "0", "id": name, "private": False, "disabled": False, "tags": [], "downloads": 0, "likes": 0}
+            about = {
+                "_id": "0",
+                "id": name,
+                "private": False,
+                "disabled": False,
+                "tags": [],
+                "downloads": 0,
+                "likes": 0,
+            }
             gated = "auto" if dataset.gated else False
             self._json({**about, "sha": dataset.commit, "gated": gated, "siblings": siblings, "cardData": card})
         elif kind == "tree" and (at := self._revision(dataset, rest)) is not None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+
 from tests.hub_server import Dataset, HubServer
 
 READER = """
@@ -164,8 +165,11 @@ def test_parquet_is_read_by_ranges_of_the_columns_asked_for(hub: HubServer, ask:
 
 
 def test_json_lines_are_streamed_in_one_request_through_an_hf_address(hub: HubServer, ask: Asker) -> None:
-    record = {"content": "本文です。", "warc_headers": {"warc-record-id": "<urn:uuid:a-b>", "warc-target-uri": "https://example.jp/"},
-              "metadata": {"identification": {"label": "ja", "prob": 1.0}}}  # fmt: skip
+    record: dict[str, object] = {
+        "content": "本文です。",
+        "warc_headers": {"warc-record-id": "<urn:uuid:a-b>", "warc-target-uri": "https://example.jp/"},
+        "metadata": {"identification": {"label": "ja", "prob": 1.0}},
+    }
     files = {f"ja_meta/ja_meta_part_{i}.jsonl.zst": jsonl_zst([record]) for i in (1, 2)} | {
         "OSCAR-2301.py": b"import os"
     }

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+import uuid
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,7 +31,6 @@ from corpus_ja.storage.sources import (
     SET_ASIDE_COLUMNS,
     Amount,
     Batch,
-    Piece,
     Reading,
     SourceFile,
     cut_tasks,
@@ -200,7 +200,8 @@ def test_records_are_those_of_a_plain_loop_whatever_the_batch(
     folder = tmp_path_factory.mktemp("lines")
     (folder / f"a.jsonl{ending}").write_bytes(compressed(lines(*records), ending))
     batch = read(Reading(jsonl="a.jsonl" + ending), folder, batch_bytes=batch_bytes)
-    kept, aside = [], []
+    kept: list[tuple[int, str]] = []
+    aside: list[tuple[int, str]] = []
     for row, record in enumerate(records):
         if isinstance(record, dict):
             (kept if record["text"].strip() else aside).append((row, record["text"]))
@@ -242,7 +243,9 @@ def test_a_file_that_lost_its_last_bytes_loses_no_line(tmp_path: Path, ending: s
 
 @pytest.mark.parametrize("ending", [".gz", ".zst"])
 def test_damage_and_garbage_inside_compressed_files_are_named(tmp_path: Path, ending: str) -> None:
-    whole = compressed(lines(*({"text": os.urandom(200).hex()} for _ in range(2_000))), ending)
+    content = lines(*({"text": os.urandom(200).hex()} for _ in range(2_000)))
+    checked = zstandard.ZstdCompressor(write_checksum=True)
+    whole = gzip.compress(content) if ending == ".gz" else checked.compress(content)
     middle = len(whole) // 2
     (tmp_path / f"damaged.jsonl{ending}").write_bytes(whole[:middle] + b"\xff" * 3_000 + whole[middle + 3_000 :])
     (tmp_path / f"garbage.jsonl{ending}").write_bytes(whole + b"more")
@@ -472,43 +475,35 @@ def test_real_oscar_and_common_crawl_files_are_read(shared_data: Path) -> None:
     assert english.frame.height == 877
 
 
-def archive(path: Path, *, members: bool = True) -> None:
-    from warcio.statusandheaders import StatusAndHeaders
-    from warcio.warcwriter import WARCWriter
-
-    with path.open("wb") as stream:
-        writer = WARCWriter(stream, gzip=members)
-        writer.write_record(writer.create_warcinfo_record("a", {"software": "test"}))
-        for kind, text in (
-            ("conversion", "日本語の本文です。\n二行目。"),
-            ("metadata", "no document"),
-            ("conversion", "次"),
-        ):
-            headers = {"WARC-Identified-Content-Language": "jpn"}
-            writer.write_record(
-                writer.create_warc_record(
-                    f"https://example.jp/{text[0]}",
-                    kind,
-                    io.BytesIO(text.encode()),
-                    warc_headers_dict=headers,
-                    warc_content_type="text/plain",
-                )  # fmt: skip
-            )
-        page = (
-            "<html><body><article><p>" + "これは本文の段落です。" * 30 + "</p></article><nav>menu</nav></body></html>"
+def archive(path: Path) -> None:
+    """A web archive written by hand, as warcio's own writer leaves temporary files open."""
+    page = "<html><body><article><p>" + "これは本文の段落です。" * 30 + "</p></article><nav>menu</nav></body></html>"
+    records = [("warcinfo", "software: test"), ("conversion", "日本語の本文です。\n二行目。")]
+    records += [("metadata", "no document"), ("conversion", "次")]
+    answers = [
+        ("200 OK", "text/html; charset=utf-8", page),
+        ("404 Not Found", "text/html", page),
+        ("200 OK", "image/png", "x"),
+    ]
+    records += [
+        ("response", f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n\r\n{body}") for status, kind, body in answers
+    ]
+    parts = []
+    for number, (kind, text) in enumerate(records):
+        body = text.encode()
+        head = (
+            f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:uuid:{uuid.UUID(int=number)}>\r\n"
+            f"WARC-Target-URI: https://example.jp/{number}\r\nWARC-Identified-Content-Language: jpn\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
         )
-        for status, kind, body in (("200 OK", "text/html; charset=utf-8", page), ("404 Not Found", "text/html", page), ("200 OK", "image/png", "x")):  # fmt: skip
-            http = StatusAndHeaders(status, [("Content-Type", kind)], protocol="HTTP/1.1")
-            writer.write_record(
-                writer.create_warc_record(
-                    "https://example.jp/p", "response", io.BytesIO(body.encode()), http_headers=http
-                )
-            )
+        part = head.encode() + body + b"\r\n\r\n"
+        parts.append(gzip.compress(part) if path.name.endswith(".gz") else part)
+    path.write_bytes(b"".join(parts))
 
 
 @pytest.mark.parametrize("name", ["a.warc.gz", "a.warc"])
 def test_web_archives_give_texts_and_pages_and_the_rest_is_named(tmp_path: Path, name: str) -> None:
-    archive(tmp_path / name, members=name.endswith(".gz"))
+    archive(tmp_path / name)
     batch = read(
         Reading(warc=name, where="\"warc-type\" = 'response' OR \"warc-identified-content-language\" = 'jpn'"), tmp_path
     )
@@ -516,14 +511,14 @@ def test_web_archives_give_texts_and_pages_and_the_rest_is_named(tmp_path: Path,
     assert batch.frame["text"].to_list()[:2] == ["日本語の本文です。\n二行目。", "次"]
     assert batch.frame["text"][2].startswith("これは本文の段落です。")
     assert "menu" not in batch.frame["text"][2]
-    assert batch.frame["url"][0] == "https://example.jp/日"
+    assert batch.frame["url"][0] == "https://example.jp/1"
     assert batch.frame["given_id"].str.contains(r"^[0-9a-f-]{36}$").all()
     assert reasons(batch) == [(5, "no_text"), (6, "no_text")]
 
 
 @pytest.mark.parametrize("name", ["a.warc.gz", "a.warc"])
 def test_a_truncated_web_archive_is_named_and_the_records_before_it_are_kept(tmp_path: Path, name: str) -> None:
-    archive(tmp_path / name, members=name.endswith(".gz"))
+    archive(tmp_path / name)
     content = (tmp_path / name).read_bytes()
     if name.endswith(".gz"):
         starts = [i for i in range(len(content)) if content.startswith(b"\x1f\x8b\x08", i)]
@@ -552,12 +547,17 @@ def test_without_the_extra_a_web_archive_is_answered_by_how_to_install_it(
         read(Reading(warc="a.warc.gz"), tmp_path)
 
 
-# ------------------------------------------------------------------------------------------------- columns and conditions
+# ----------------------------------------------------------------------------------------------- columns and conditions
 
 
 def test_extra_columns_have_one_type_over_all_files_and_batches(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(lines(*({"text": "t", "m": {"s": None}} for _ in range(50))))
-    (tmp_path / "b.jsonl").write_bytes(lines({"text": "t", "m": {"s": 1}, "k": "x", "l": [1]}, {"text": "t", "m": {"s": 2.5}, "k": 3, "l": None}, {"text": "t", "m": {"s": True}, "k": {"a": "あ"}}))  # fmt: skip
+    second = [
+        {"text": "t", "m": {"s": 1}, "k": "x", "l": [1]},
+        {"text": "t", "m": {"s": 2.5}, "k": 3, "l": None},
+        {"text": "t", "m": {"s": True}, "k": {"a": "あ"}},
+    ]
+    (tmp_path / "b.jsonl").write_bytes(lines(*second))
     columns = {"score": "m.s", "kind": "k", "list": "l", "nothing": "z"}
     frame = read(Reading(jsonl="*.jsonl", columns=columns), tmp_path, batch_bytes=10).frame
     assert frame["score"].to_list()[-3:] == [1.0, 2.5, 1.0]
@@ -590,12 +590,19 @@ CONDITIONS = [
 def test_a_condition_keeps_the_rows_it_says_and_a_null_excludes(
     tmp_path: Path, kind: str, sql: str, rows: list[int]
 ) -> None:
-    records = [
-        {"id": "0", "text": "一", "score": 1, "lang": "ja", "odd name": False, "meta": {"name": "C4", "tags": ["x"], "deep": {"er": 2}}},
-        {"id": "1", "text": "二", "score": 2.5, "lang": "ja", "odd name": None, "meta": {"name": "C4", "tags": [], "deep": {"er": 1}}},
-        {"id": "2", "text": "三", "score": 9, "lang": "en", "odd name": True, "meta": {"name": "Book", "tags": None, "deep": None}},
-        {"id": "3", "text": "四四四四", "score": None, "lang": None, "odd name": None, "meta": None},
-    ]  # fmt: skip
+    metas: list[dict[str, object] | None] = [
+        {"name": "C4", "tags": ["x"], "deep": {"er": 2}},
+        {"name": "C4", "tags": [], "deep": {"er": 1}},
+        {"name": "Book", "tags": None, "deep": None},
+        None,
+    ]
+    records: list[dict[str, object]] = [
+        {"text": "一", "score": 1, "lang": "ja", "odd name": False},
+        {"text": "二", "score": 2.5, "lang": "ja", "odd name": None},
+        {"text": "三", "score": 9, "lang": "en", "odd name": True},
+        {"text": "四四四四", "score": None, "lang": None, "odd name": None},
+    ]
+    records = [{**record, "id": str(row), "meta": metas[row]} for row, record in enumerate(records)]
     if kind == "jsonl":
         (tmp_path / "a.jsonl").write_bytes(lines(*records, {"text": None}))
     else:
@@ -635,8 +642,17 @@ def test_what_is_no_condition_is_a_sentence_when_the_mix_is_loaded(sql: str, wha
 
 
 @pytest.mark.parametrize(
-    "sql", ["lang = 'select sum(x) from now()'", "is_good AND score > 1", "lang ~ '^ja'", "STARTS_WITH(url, 'https')", "a.b.c > 1", "LENGTH(text) > 10"],
-)  # fmt: skip
+    "sql",
+    [
+        "lang = 'select sum(x) from now()'",
+        "is_good AND score > 1",
+        "NOT (is_good OR lang = 'ja')",
+        "lang ~ '^ja'",
+        "STARTS_WITH(url, 'https')",
+        "a.b.c > 1",
+        "LENGTH(text) > 10",
+    ],
+)
 def test_conditions_that_only_look_dangerous_are_taken(sql: str) -> None:
     assert Reading(jsonl="a.jsonl", where=sql).where == sql
 
@@ -812,18 +828,28 @@ def test_small_files_are_joined_and_compressed_ones_never_cut(tmp_path: Path) ->
     reading = Reading(jsonl=".")
     tasks = cut_tasks(list_files(reading, tmp_path, {}), reading, 1_000)
     assert [[piece.file.name for piece in task] for task in tasks] == [
-        ["0.jsonl.gz", "1.jsonl.gz"], ["2.jsonl.gz", "3.jsonl.gz"], ["4.jsonl.gz", "5.jsonl.gz"], ["7.jsonl.zst"], ["8.jsonl"],
-    ]  # fmt: skip
+        ["0.jsonl.gz", "1.jsonl.gz"],
+        ["2.jsonl.gz", "3.jsonl.gz"],
+        ["4.jsonl.gz", "5.jsonl.gz"],
+        ["7.jsonl.zst"],
+        ["8.jsonl"],
+    ]
     assert cut_tasks([], reading) == []
 
 
 @pytest.mark.parametrize(
     ("pattern", "name", "yes"),
     [
-        ("*.zst", "a.zst", True), ("*.zst", "b/a.zst", False), ("**/*.zst", "a.zst", True), ("**/*.zst", "b/c/a.zst", True),
-        ("part_[0-4]?.gz", "part_31.gz", True), ("part_[!0-4]*", "part_31.gz", False), ("b/**", "b/c/d", True), ("a.b", "aXb", False),
+        ("*.zst", "a.zst", True),
+        ("*.zst", "b/a.zst", False),
+        ("**/*.zst", "a.zst", True),
+        ("**/*.zst", "b/c/a.zst", True),
+        ("part_[0-4]?.gz", "part_31.gz", True),
+        ("part_[!0-4]*", "part_31.gz", False),
+        ("b/**", "b/c/d", True),
+        ("a.b", "aXb", False),
     ],
-)  # fmt: skip
+)
 def test_globs_mean_what_they_mean_in_a_shell(pattern: str, name: str, *, yes: bool) -> None:
     assert matches(name, pattern) is yes
 
@@ -859,7 +885,9 @@ def test_pieces_and_readings_travel_to_another_process(tmp_path: Path) -> None:
         "import pickle, sys; from corpus_ja.storage.sources import read_pieces; "
         "print(sum(batch.frame.height for batch in read_pieces(*pickle.load(sys.stdin.buffer))))"
     )
-    done = subprocess.run([sys.executable, "-c", script], input=pickle.dumps((task, reading)), capture_output=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=pickle.dumps((task, reading)), capture_output=True, check=True
+    )
     assert done.stdout == b"1\n"
 
 
@@ -880,7 +908,8 @@ def test_reading_a_large_file_holds_no_more_than_a_few_batches(tmp_path: Path) -
         "import resource, sys; from pathlib import Path; from corpus_ja.storage.sources import *; "
         "r = Reading(jsonl='a.jsonl.gz'); t = cut_tasks(list_files(r, Path(sys.argv[1]), {}), r)[0]; "
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; i = read_pieces(t, r); "
-        "n = sum(next(i).frame.height for _ in range(5)); a = peak(); n += sum(b.frame.height for b in i); print(n, a, peak())"
+        "n = sum(next(i).frame.height for _ in range(5)); a = peak(); n += sum(b.frame.height for b in i); "
+        "print(n, a, peak())"
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
     documents, early, late = map(int, done.stdout.split())

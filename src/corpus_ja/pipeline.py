@@ -24,13 +24,35 @@ from corpus_ja.errors import CorpusError, ManifestError, MixError
 from corpus_ja.executors import Executor, Task
 from corpus_ja.settings import plain
 from corpus_ja.stages import (
-    clean, clusters, decontaminate, exact, language, minhash, mixing, packing, rules, signals, tokens,
+    clean,
+    clusters,
+    decontaminate,
+    exact,
+    language,
+    minhash,
+    mixing,
+    packing,
+    rules,
+    signals,
+    tokens,
 )  # fmt: skip
 from corpus_ja.storage.manifest import (
-    MANIFEST, Asked, Counted, Kept, Manifest, Shard, SourceReport, StageRecord, Taken, TokenizerReport, fingerprint, read_manifest,
+    MANIFEST,
+    Asked,
+    Counted,
+    Kept,
+    Manifest,
+    Shard,
+    SourceReport,
+    StageRecord,
+    Taken,
+    TokenizerReport,
+    fingerprint,
+    read_manifest,
 )  # fmt: skip
 from corpus_ja.storage.shards import TEMPORARY, read_json, replacing, write_json
 from corpus_ja.storage.sources import SourceFile, cut_tasks, extra_columns, list_files, located, sidecar_file
+from corpus_ja.storage.tokenizers import copy_tokenizer
 from corpus_ja.tasks import Job, allotting, encoding, judging, matching, measuring, perform, reading, shards
 
 TOKENS_A_SHARD = 16_000_000
@@ -98,6 +120,7 @@ class Build:
             tasks_now=sum(bool(report["now"]) for report in reports),
             rows=sum(int(report.get("rows", 0)) for report in reports),
             seconds=round(sum(float(report["seconds"]) for report in reports), 3),
+            cpu_seconds=round(sum(float(report.get("cpu_seconds", 0.0)) for report in reports), 3),
             text_bytes_read=sum(int(report.get("text_bytes_read", 0)) for report in reports),
             text_bytes_read_now=sum(int(report.get("text_bytes_read", 0)) for report in reports if report["now"]),
             peak_memory_bytes=max((int(report["peak_memory_bytes"]) for report in reports), default=0),
@@ -457,7 +480,7 @@ def pack(build: Build, reached: Sequence[Reached], allotments: Allotments) -> tu
     names = [state.name for state in reached]
     settings = [
         allotments.print, mix.seed, mix.sequence_length, mix.packing, mix.bos, total, names, loaded.tokenizer.eos_id,
-        loaded.tokenizer.bos_id, packing.VERSION, shards.VERSION, mix.tokenizer, loaded.tokenizer.revision,
+        loaded.tokenizer.bos_id, packing.VERSION, shards.VERSION, loaded.tokenizer.name, loaded.tokenizer.revision,
     ]  # fmt: skip
     print_ = fingerprint(settings)
     folder = build.folder("shards", mix.name, print_)
@@ -521,7 +544,7 @@ def publish(
         sequence_length=mix.sequence_length,
         packing=mix.packing,
         tokenizer=TokenizerReport(
-            name=mix.tokenizer,
+            name=loaded.tokenizer.name,
             revision=loaded.tokenizer.revision,
             sha256=loaded.tokenizer.sha256,
             vocab_size=loaded.tokenizer.vocab_size,
@@ -554,6 +577,8 @@ def publish(
     (build.output / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(build.output / "shards", ignore_errors=True)
     staged.rename(build.output / "shards")
+    shutil.rmtree(build.output / "tokenizer", ignore_errors=True)
+    copy_tokenizer(Path(loaded.tokenizer.folder), build.output / "tokenizer")
     with replacing(build.output / MANIFEST) as temporary:
         temporary.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)

@@ -7,9 +7,9 @@ mix files and rule files; control characters in them are shown as escapes, since
 import re
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich import box
 from rich.table import Table
 
 from corpus_ja.storage.manifest import Manifest, SourceReport

@@ -70,10 +70,10 @@ def parse_share(value: object) -> object:
     return float(value)
 
 
-Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
-"""A positive number of bytes."""
-Count = Annotated[int, BeforeValidator(parse_count), Field(gt=0)]
-"""A positive number of tokens, documents or rows."""
+Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0, le=10**18)]
+"""A positive number of bytes, at most an exabyte, so that sums of them fit 64 bits."""
+Count = Annotated[int, BeforeValidator(parse_count), Field(gt=0, le=10**18)]
+"""A positive number of tokens, documents or rows, at most 10^18."""
 Share = Annotated[float, BeforeValidator(parse_share), Field(ge=0, le=1)]
 """A share between 0 and 1."""
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus_ja.storage.manifest import Manifest, Shard, read_manifest, sha256_of
+from corpus_ja.storage.tokenizers import sha256_of_files
 
 PIECES = ("seq_lengths", "source_ids", "document_ids", "piece_starts", "epochs")
 
@@ -31,6 +32,8 @@ def check(build: Path) -> list[str]:
             planned = source.taken.tokens if split == "train" else source.mix.heldout_tokens
             if tokens[number] != planned:
                 faults.append(f"The {split} shards hold {tokens[number]:,} tokens of {name}, but {planned:,} were planned.")
+    if sha256_of_files(build / "tokenizer") != manifest.tokenizer.sha256:
+        faults.append("tokenizer/ does not hold the tokenizer that the shards were written with; run the build again.")
     known = {shard.name for shard in [*manifest.train, *manifest.validation]}
     faults += [
         f"shards/{path.name} belongs to no shard of the manifest."

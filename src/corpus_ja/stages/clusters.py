@@ -1,7 +1,8 @@
 """From keys, band hashes and verified pairs to one survivor per cluster, on hashes and numbers alone.
 
 1. every document gets a rank: held out first, then its source's priority, then length, then id;
-2. documents that share a band hash are a bucket; each is paired with the best-ranked of its bucket;
+2. of each group of same texts the best is looked at; those that share a band hash are a bucket, and each is paired with
+   the best-ranked of its bucket;
 3. (elsewhere) the pairs are verified by the Jaccard of their texts;
 4. in order of rank, a document leaves when it is the same text as, has the same address as, or is verified to be near a
    document that stays; otherwise it stays.
@@ -82,12 +83,27 @@ def groups(keys: pl.Series) -> Int64:
     return found["first"].to_numpy().astype(np.int64)
 
 
+def to_compare(exact: Int64, rank: UInt32, eligible: Bool | None = None) -> Bool:
+    """Which documents need signatures compared: of each exact group the best-ranked eligible one (bool [documents]).
+
+    Set the band hashes of the others to 0 before `candidate_pairs`: their texts are the same in the normal form, and a
+    bucket's few comparisons would be spent on copies, or on documents that are gone.
+    """
+    alive = np.arange(len(rank)) if eligible is None else np.flatnonzero(eligible)
+    best = np.full(len(rank), len(rank), dtype=np.int64)
+    np.minimum.at(best, exact[alive], rank[alive])
+    result = np.zeros(len(rank), dtype=np.bool_)
+    result[alive] = best[exact[alive]] == rank[alive]
+    return result
+
+
 def candidate_pairs(band: UInt64, rank: UInt32, max_comparisons: int) -> UInt32:
     """Pairs to verify from one band: uint32 [pairs, 2], each a member and a better-ranked document of its bucket.
 
     `band` is uint64 [documents], 0 for no signature. A member is paired with the `max_comparisons` best-ranked members
     of its bucket, so that a bucket of a million documents costs eight million comparisons and not half a billion.
-    Memory: 16 bytes a document, and 8 a pair.
+    A bucket larger than that can keep two of its members which are near each other but near none of its best.
+    Memory: 24 bytes a document beside `band` and `rank`, and 8 a pair.
     """
     # One sort of plain numbers instead of one by hash and rank: the rank replaces the hash's low bits, and documents
     # that meet by the rest of the hash alone are told apart afterwards.
@@ -119,6 +135,7 @@ def survivors(
     url: Int64 | None = None,
     held_out: Bool | None = None,
     removable: Bool | None = None,
+    near_removable: Bool | None = None,
     eligible: Bool | None = None,
 ) -> Clusters:
     """Decide, in order of rank, which documents stay.
@@ -127,6 +144,7 @@ def survivors(
     exact, url: as `groups` gives them; `url=None` compares no addresses.
     pairs: [pairs, 2] documents verified to be near each other, in any order.
     removable: False for documents that their source protects: they leave only as duplicates of a held-out document.
+    near_removable: False for documents whose source gives up exact duplicates only: near a held-out one they leave.
     eligible: False for documents already dropped: they neither leave nor make others leave.
 
     The members of an exact group share their near pairs, for their texts are the same in the normal form: it is enough
@@ -148,6 +166,7 @@ def survivors(
         neighbours,
         nobody if held_out is None else held_out,
         everyone if removable is None else removable,
+        everyone if near_removable is None else near_removable,
         everyone if eligible is None else eligible,
     )
     return Clusters(representative, kind, size)
@@ -193,7 +212,7 @@ def _leaders(band, order, keys, low_bits, most):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _decide(order, rank, exact, url, starts, neighbours, held_out, removable, eligible):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _decide(order, rank, exact, url, starts, neighbours, held_out, removable, near_removable, eligible):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     documents = len(order)
     representative = np.full(documents, -1, dtype=np.int64)
     kind = np.zeros(documents, dtype=np.uint8)
@@ -216,6 +235,7 @@ def _decide(order, rank, exact, url, starts, neighbours, held_out, removable, el
             if other >= 0 and (not bound or (held_out[other] and not held_out[document])):
                 stays_for, why = other, 2
         if why == 0:
+            bound = bound or not near_removable[document]
             for at in range(starts[group], starts[group + 1]):
                 other = same_text[neighbours[at]]
                 if other < 0 or (bound and (not held_out[other] or held_out[document])):

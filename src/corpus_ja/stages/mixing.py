@@ -40,8 +40,9 @@ class Wish(Settings):
     max_bytes: Bytes | None = None
     max_documents: Count | None = None
     max_tokens: Count | None = None
-    epochs: float | None = Field(default=None, gt=0)
-    max_epochs: float = Field(default=1.0, gt=0)
+    # a shard counts passes in 16 bits
+    epochs: float | None = Field(default=None, gt=0, le=65_535)
+    max_epochs: float = Field(default=1.0, gt=0, le=65_535)
     weight: float | None = Field(default=None, gt=0)
 
 

@@ -72,7 +72,13 @@ def read_jsonl(path: Path) -> Iterator[EvaluationFile]:
 def fetch_from_hub(name: str) -> Path:
     """Fetch the JSON files of a dataset of the Hub; raises ConfigError with the remedy where that fails."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     patterns = [f"*.{ending}{packed}" for ending in ("json", "jsonl") for packed in ("", ".gz", ".zst")]
     try:
@@ -83,7 +89,7 @@ def fetch_from_hub(name: str) -> Path:
         ) from error
     except RepositoryNotFoundError as error:
         raise ConfigError(f"decontaminate: there is no dataset {name} on the Hub.") from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"decontaminate: {name} cannot be fetched from the Hub ({reason}).") from error
 

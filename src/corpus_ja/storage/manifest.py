@@ -117,7 +117,7 @@ class Shard(_Model):
 
 
 class StageRecord(_Model):
-    """What a stage did, summed over its tasks: seconds of work, text read (UTF-8 bytes), the largest peak memory of a task.
+    """What a stage did, summed over its tasks: seconds of work (wall and processor), text read (UTF-8 bytes), the largest peak memory of a task.
 
     A task that an earlier run finished counts with what it did then; `tasks_now` and `text_bytes_read_now` are this
     run's own, so that a changed limit can be seen to read nothing.
@@ -130,6 +130,7 @@ class StageRecord(_Model):
     tasks_now: int = 0
     rows: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     text_bytes_read: int = 0
     text_bytes_read_now: int = 0
     peak_memory_bytes: int = 0

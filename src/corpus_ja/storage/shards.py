@@ -190,5 +190,7 @@ def write_shard(
             temporary,
             compression="zstd",
             compression_level=3,
+            # A dictionary of tokens costs a tenth of the writing time and makes the file a tenth larger.
+            use_dictionary=["source_ids.list.element", "document_ids.list.element", "epochs.list.element"],
             row_group_size=rows_per_group,
         )

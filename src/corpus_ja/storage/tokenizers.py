@@ -6,6 +6,7 @@ stages load from disk and a fingerprint covers every byte that can change an id.
 
 import hashlib
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +27,9 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 @dataclass(frozen=True, slots=True)
 class TokenizerFolder:
-    """Where a tokenizer's files lie, which commit they are of (None for local files), and the SHA-256 over them."""
+    """A tokenizer's files: what it is called (its Hub id, or its folder's own name), where they lie, of which commit, their SHA-256."""
 
+    name: str
     folder: Path
     revision: str | None
     sha256: str
@@ -35,9 +37,12 @@ class TokenizerFolder:
 
 def find_tokenizer(name: str, revision: str | None, base: Path) -> TokenizerFolder:
     """The folder of a tokenizer: `name` is a folder (relative to `base`) or a Hub id; raises ConfigError otherwise."""
-    local = (base / name).expanduser()
+    try:
+        local = base / Path(name).expanduser()
+    except RuntimeError as error:  # ~nobody
+        raise ConfigError(f"tokenizer: {name}: there is no such home folder.") from error
     if local.is_dir():
-        return TokenizerFolder(local, None, _sha256(local))
+        return TokenizerFolder(local.resolve().name, local, None, sha256_of_files(local))
     if local.is_file():
         raise ConfigError(f"tokenizer: {name} is a file; name the folder it lies in.")
     if not _HUB_ID.fullmatch(name) or name.startswith("."):
@@ -53,6 +58,7 @@ def _from_hub(name: str, revision: str | None) -> TokenizerFolder:
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
+        HFValidationError,
         LocalEntryNotFoundError,
         OfflineModeIsEnabled,
         RepositoryNotFoundError,
@@ -71,16 +77,27 @@ def _from_hub(name: str, revision: str | None) -> TokenizerFolder:
         raise ConfigError(
             f"tokenizer: there is neither a folder {name} beside the mix nor a repository {name} on the Hub."
         ) from error
+    except HFValidationError as error:
+        raise ConfigError(f"tokenizer: {name} is no folder beside the mix, and no Hub id either ({error}).") from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(
             f"tokenizer: {name} is no folder beside the mix, and the Hub cannot be reached ({reason}); "
             "name a folder, or try again with a connection."
         ) from error
-    return TokenizerFolder(folder, folder.name, _sha256(folder))
+    return TokenizerFolder(name, folder, folder.name, sha256_of_files(folder))
 
 
-def _sha256(folder: Path) -> str:
+def copy_tokenizer(folder: Path, target: Path) -> None:
+    """Copy a tokenizer's files, so that a build carries what its shards were written with."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, target / name)
+
+
+def sha256_of_files(folder: Path) -> str:
+    """The SHA-256 over the names and contents of a tokenizer's files."""
     digest = hashlib.sha256()
     for name in FILES:
         path = folder / name

@@ -2,7 +2,7 @@
 
 A task is a frozen dataclass of plain values with `run() -> dict`; `perform` runs it and writes its report, a small JSON file
 that comes last: where it lies, everything else of the task lies too, so a killed build resumes at what has no report.
-Reports carry seconds, peak memory and counts; no shard byte depends on them.
+Reports carry wall and processor seconds, peak memory and counts; no shard byte depends on them.
 """
 
 import time
@@ -43,9 +43,10 @@ def perform(job: Job) -> None:
     """Run a job in a worker and write its report; a job whose report exists was done by an earlier run."""
     if job.done:
         return
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     with PeakMemory() as peak:
         result = job.run()
     result["seconds"] = time.perf_counter() - began
+    result["cpu_seconds"] = time.process_time() - cpu
     result["peak_memory_bytes"] = peak.bytes
     write_json(job.report, result)

@@ -157,6 +157,7 @@ class PairUp(Job):
                 exact=pl.Series(exact_group),
                 url=pl.Series(url_group),
                 removable=removable,
+                near_removable=pl.Series(near),
             ),
         )
         return {"candidates": frame.height, "pairs": len(pairs), "chunks": len(chunks), "text_bytes_read": 0}
@@ -315,6 +316,7 @@ class Decide(Job):
             url=frame["url"].to_numpy(),
             held_out=frame["held_out"].to_numpy(),
             removable=frame["removable"].to_numpy(),
+            near_removable=frame["near_removable"].to_numpy(),
         )
         size = result.size[result.representative] if frame.height else result.size
         verdicts = pl.DataFrame(

@@ -8,6 +8,7 @@ goes to a worker (`Reading`, `Piece`) pickles, and readers hold a batch at a tim
 
 import functools
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -55,7 +56,10 @@ _SAMPLED_BYTES: Final = 4_000_000
 
 
 def located(reading: Reading, base: Path) -> Reading:
-    """The same reading with paths that any working folder can open; `base` is the folder of the mix file."""
+    """The same reading with paths that any working folder can open; `base` is the folder of the mix file.
+
+    For reading only: absolute paths have no place in a fingerprint.
+    """
     update = {} if reading.sidecar is None else {"sidecar": _files.located(reading.sidecar, base)}
     if reading.kind != "hub":
         update[reading.kind] = _files.located(reading.address, base)
@@ -99,8 +103,11 @@ def cut_tasks(files: Sequence[SourceFile], reading: Reading, task_bytes: int = 6
     tasks: list[tuple[Piece, ...]] = []
     current: list[Piece] = []
     held = 0
-    for file in files:
-        for piece, size in _cut(file, reading, task_bytes):
+    # footers are many small waits on a store: a handful at once, answered in order
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        cuts = list(pool.map(lambda file: _cut(file, reading, task_bytes), files))
+    for cut in cuts:
+        for piece, size in cut:
             if current and held + size > task_bytes:
                 tasks.append(tuple(current))
                 current, held = [], 0

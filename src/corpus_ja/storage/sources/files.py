@@ -54,7 +54,10 @@ def located(address: str, base: Path) -> str:
     """An address as any working folder can open it: paths made absolute from `base`, stores' as they are."""
     if is_remote(address):
         return address
-    path = Path(address.removeprefix("file://")).expanduser()
+    try:
+        path = Path(address.removeprefix("file://")).expanduser()
+    except RuntimeError as error:  # ~nobody
+        raise SourceError(f"{address}: there is no such home folder.") from error
     return str(path if path.is_absolute() else (base / path).resolve())
 
 
@@ -331,7 +334,7 @@ def _gzip(stream: BinaryIO) -> Iterator[bytes]:
         raise Broken("it is empty, so it is no gzip file")
 
 
-def _zstd(stream: io.BufferedReader) -> Iterator[bytes]:
+def _zstd(stream: "io.BufferedReader[io.RawIOBase]") -> Iterator[bytes]:
     """Any number of zstd frames, block by block (a block holds at most 128 KiB); RFC 8878 gives the layout."""
     import zstandard
 

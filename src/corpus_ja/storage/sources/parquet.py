@@ -216,7 +216,7 @@ class _Columns:
         stored = _descend(records, self.text)
         stored = stored.dictionary_decode() if pa.types.is_dictionary(stored.type) else stored
         binary = pl.Series("text", pl.from_arrow(stored.cast(pa.large_binary())), dtype=pl.Binary)
-        text = binary.cast(pl.String, strict=False)
+        text = _decoded(binary)
         columns = [
             pl.repeat(self.file.name, height, dtype=pl.String, eager=True).alias("file"),
             pl.int_range(first, first + height, dtype=pl.UInt64, eager=True).alias("row"),
@@ -293,8 +293,23 @@ def _texts(values: pa.Array) -> pl.Series:
     values = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
     kind = values.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return pl.Series(pl.from_arrow(values.cast(pa.large_binary())), dtype=pl.Binary).cast(pl.String, strict=False)
+        return _decoded(pl.Series(pl.from_arrow(values.cast(pa.large_binary())), dtype=pl.Binary))
     return pl.Series([_json(value) for value in values.to_pylist()], dtype=pl.String)
+
+
+def _decoded(stored: pl.Series) -> pl.Series:
+    """Bytes as text, null where they are not UTF-8."""
+    try:
+        return stored.cast(pl.String)
+    except pl.exceptions.ComputeError:  # Polars says that some are bad and not which
+        return pl.Series(stored.name, [_text_or_none(value) for value in stored], dtype=pl.String)
+
+
+def _text_or_none(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _json(value: Json) -> str | None:

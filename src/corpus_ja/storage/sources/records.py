@@ -238,7 +238,13 @@ class Condition:
         if _MANY_ROWS.search(rendered):
             raise ValueError(f"where {sql!r} looks at many records at once; a condition may look at its own only")
         paths = _named_paths(sql, roots)
-        answers = {type(answer) for dtype in _TRIED_TYPES if (answer := _answer(expression, paths, dtype)) is not None}
+        # AND and OR of truths are a condition; anything else that is true or false only of truths (LOWER, ROUND) is not
+        tried = [
+            dtype
+            for dtype in _TRIED_TYPES
+            if dtype != pl.Boolean or re.search(r"\) [&|] \(|\] [&|] |[&|] \[", rendered)
+        ]
+        answers = [answer for dtype in tried if (answer := _answer(expression, paths, dtype)) is not None]
         if answers and pl.Boolean not in answers:
             raise ValueError(f"where {sql!r} is a value and no condition; {example}")
         return cls(sql, expression, paths)

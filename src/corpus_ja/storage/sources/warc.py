@@ -76,7 +76,7 @@ def read(piece: Piece, reading: Reading, rows: Rows) -> Iterator[Batch]:
             f"what follows record {row} is no WARC record ({str(error).splitlines()[0][:80] if str(error) else 'end'})"
         )
     if content.broken is not None or failure:
-        detail = f"{content.broken or failure}, after {max(row, 0):,} records; what followed is lost"
+        detail = f"{content.broken or failure}, after {max(row, 0):,} whole records; what followed is lost"
         rows.refuse(row + 1, "truncated", detail, 0)
     rows.finish()
 
@@ -84,6 +84,8 @@ def read(piece: Piece, reading: Reading, rows: Rows) -> Iterator[Batch]:
 def _add(piece: Piece, reading: Reading, rows: Rows, row: int, record: Record) -> str:
     """Take one record; how it breaks off, or ""."""
     headers = {name.lower(): value for name, value in record.rec_headers.headers}
+    if record.format != "warc" or not hasattr(record.raw_stream, "limit"):
+        return f"record {row} has no WARC header that says its length"
     identifier = record_id(headers.get("warc-record-id"))
     length = int(headers.get("content-length") or 0)
     limit = 2 * reading.max_document_bytes + (1 << 20)

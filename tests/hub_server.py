@@ -99,8 +99,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         headers = self.headers
         authorization = headers.get("Authorization")
-        match = re.match(r"/(?:api/datasets|datasets|cdn)/([^/]+/[^/]+)(?:/(.*))?$", path)
-        if match is None:  # the client asks for more than datasets; that is no part of what is tested
+        match = re.match(r"/(?:(?:api/datasets|api/models|datasets|cdn)/|(?!api/))([^/]+/[^/]+)(?:/(.*))?$", path)
+        if match is None:  # the client asks for more than repositories; that is no part of what is tested
             self._send(404, b"{}")
             return
         self.server_state.log.append(Request(self.command, path, headers.get("Range"), authorization, time.monotonic()))
@@ -118,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         rest = match[2] or ""
         if path.startswith("/api/"):
             self._api(match[1], dataset, rest)
-        elif path.startswith("/datasets/"):
+        elif rest.startswith("resolve/"):
             self._resolve(match[1], dataset, rest)
         else:
             self._content(dataset, dataset.files[rest])
@@ -193,7 +193,11 @@ class _Handler(BaseHTTPRequestHandler):
             })  # fmt: skip
 
     def _content(self, dataset: Dataset, content: bytes) -> None:
-        headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "Accept-Ranges": "bytes"}
+        headers = {
+            "ETag": f'"{hashlib.sha256(content).hexdigest()}"',
+            "Accept-Ranges": "bytes",
+            "X-Repo-Commit": dataset.commit,
+        }
         status, start, end = 200, 0, len(content) - 1
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
         if asked and dataset.ranges:

@@ -133,6 +133,7 @@ MIX: dict[str, Any] = {
     "decontaminate": {"sets": [{"path": "evaluation.jsonl", "form": "jsonl", "fields": ["question"], "name": "quiz"}]},
     "executor": {"kind": "local", "workers": 1},
 }
+FRAGMENT = "昨日は雨だったので、家で本を読んでいました。"
 QUESTION = "霧の深い朝に岬の灯台から最後の船を見送った老人が手に持っていた道具は何でしょうか"
 RIVER, HILL, HARBOUR = 30, 24, 24
 """Ordinary documents of each source; the planted ones come on top."""
@@ -148,8 +149,8 @@ def river() -> list[Record]:
         "near": touched(long),
         "chinese": CHINESE,
         "chinese and short": CHINESE[:30],
-        "short": "短い文。",
-        "short again": "短い文。",
+        "short": FRAGMENT,
+        "short again": FRAGMENT,
         "exclaiming": "今だけお買い得、見に来てください。\n" * 12,
         "contaminated": f"{japanese('quiz', 5)}\n{QUESTION}\n{japanese('after', 5)}",
         "contaminated again": f"{japanese('quiz', 5)}\n{QUESTION}\n{japanese('after', 5)}",
@@ -181,7 +182,8 @@ class World:
         records = river()
         write_lines(folder / "river" / "a.jsonl", records[:17])
         write_lines(folder / "river" / "b.jsonl", records[17:], BROKEN_LINES)
-        texts = [japanese(f"hill {n}") for n in range(HILL)] + [records[5]["text"], touched(japanese("long", 30))]
+        texts = [japanese(f"hill {n}") for n in range(HILL)]
+        texts += [records[5]["text"], f"{japanese('long', 30)}\n{japanese('another end')[:24]}"]
         pl.DataFrame({"title": [f"丘{n}" for n in range(len(texts))], "text": texts}).write_parquet(folder / "hill.parquet")
         # Two documents without an id of their own, two with the same one.
         harbour: list[Record] = [{"id": f"h{n}", "text": english(f"harbour {n}")} for n in range(HARBOUR)]

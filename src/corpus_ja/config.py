@@ -744,7 +744,10 @@ def _language_model(mix: Mix, folder: Path, hashes: dict[str, str]) -> str:
 def _evaluation_items(mix: Mix, folder: Path, hashes: dict[str, str]) -> Iterator[Item]:
     if mix.decontaminate is None:
         return
+    if not mix.decontaminate.sets:
+        raise ConfigError("`decontaminate` names no sets; give it some, or leave it out of the mix.")
     for evaluation in mix.decontaminate.sets:
+        found = 0
         if (evaluation.path is None) == (evaluation.hub is None):
             raise ConfigError("every set of `decontaminate` names either a `path` or a dataset of the `hub`.")
         place = folder / expand(evaluation.path) if evaluation.path else fetch_from_hub(str(evaluation.hub))
@@ -752,9 +755,13 @@ def _evaluation_items(mix: Mix, folder: Path, hashes: dict[str, str]) -> Iterato
             name = evaluation.name or file.name
             hashes[f"evaluation/{name}/{Path(file.file).name}"] = file.sha256
             if file.task is not None:
-                yield from decontaminate.jglue_items(file.task, file.records, name, file.file)
+                items = decontaminate.jglue_items(file.task, file.records, name, file.file)
             else:
-                yield from decontaminate.jsonl_items(file.records, evaluation.fields, name, file.file)
+                items = decontaminate.jsonl_items(file.records, evaluation.fields, name, file.file)
+            found += len(items)
+            yield from items
+        if not found:
+            raise ConfigError(f"{place} holds no evaluation item; it protects nothing.")
 
 
 __all__ = ["Duplicates", "LoadedMix", "Mix", "Source", "expand", "filters_folder", "load_mix", "unknown_key"]

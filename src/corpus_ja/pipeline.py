@@ -59,6 +59,10 @@ TOKENS_A_SHARD = 16_000_000
 """Tokens a training shard aims at with `shards: auto`: what one packing task holds in memory, about ten bytes each."""
 
 
+LOSSES_TOLD = 5
+"""Files of a source that broke off, named in its notes."""
+
+
 class Observer(Protocol):
     """Who watches a build; the command line draws progress with it."""
 
@@ -218,9 +222,19 @@ def documents(build: Build, reached: Sequence[Reached]) -> None:
         state.unreadable = _sum(part["unreadable"] for part in reports)
         state.dropped = _sum(part["dropped"] for part in reports)
         if report["repeated"]:
-            state.notes.append(f"{report['repeated']:,} documents repeat an earlier id; theirs end in ~2, ~3, ...")
+            state.notes.append(f"ids that repeat an earlier one: {report['repeated']:,}; they end in ~2, ~3, ... now.")
         if report.get("unknown_sidecar_ids"):
             state.notes.append(f"{report['unknown_sidecar_ids']:,} ids of the sidecar belong to no document of the source.")
+        losses = [loss for part in reports for loss in part.get("losses", ())]
+        state.notes += [f"{loss}." for loss in losses[:LOSSES_TOLD]]
+        if len(losses) > LOSSES_TOLD:
+            state.notes.append(f"{len(losses) - LOSSES_TOLD:,} more files broke off; the *.set_aside.parquet in {state.folders['documents']} name them.")
+        if not state.read.documents:
+            aside = sum(state.unreadable.values())
+            state.notes.append(
+                f"not one document was read of its {len(state.files):,} file{'s' if len(state.files) != 1 else ''}"
+                + (f"; {aside:,} were unreadable." if aside else ": they are empty.")
+            )
         surrogates = sum(part["surrogates"] for part in reports)
         if surrogates:
             state.notes.append(f"{surrogates:,} lone surrogates became U+FFFD.")
@@ -468,6 +482,13 @@ def allot(build: Build, reached: Sequence[Reached]) -> Allotments:
         sums[name] = {
             key: _sum(report[key] for report in own) for key in ("dropped", "kept", "taken", "heldout")
         }  # fmt: skip
+    for state in reached:
+        if state.read.documents and not sums[state.name]["kept"].get("documents"):
+            dropped = _sum([state.dropped, sums[state.name]["dropped"]])
+            most = max(dropped, key=lambda verdict: dropped[verdict])
+            state.notes.append(f"not one of its {state.read.documents:,} documents is kept; most fell as {most}.")
+    if not any(own["taken"].get("tokens") for own in sums.values()):
+        build.observer.note("The training shards are empty: no document is left for them. The table says where all of them fell.")
     return Allotments(print_, plan, sums)
 
 
@@ -636,7 +657,7 @@ def _list_sources(loaded: LoadedMix, work: Path) -> list[Reached]:
 def _read_cache(path: Path) -> dict[str, Any]:
     try:
         cache = read_json(path)
-    except (OSError, ValueError):
+    except (OSError, ValueError, CorpusError):
         return {}
     return cache if isinstance(cache, dict) else {}
 

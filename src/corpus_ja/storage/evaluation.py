@@ -5,17 +5,17 @@ train parts are not read: a model may see them. What is not JSON, or holds nothi
 decontamination that protects nothing must not look like one that found nothing.
 """
 
-import gzip
 import hashlib
 import json
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from corpus_ja.errors import ConfigError
+from corpus_ja.storage.sources.files import Broken, chunks
+from corpus_ja.storage.sources.records import SourceFile, without_surrogates
 
 Task = Literal["jcommonsenseqa", "jnli", "jsquad"]
 TASKS: tuple[Task, ...] = ("jcommonsenseqa", "jnli", "jsquad")
@@ -96,31 +96,27 @@ def fetch_from_hub(name: str) -> Path:
 
 def _records(path: Path, *, whole: bool) -> tuple[list[object], str]:
     try:
-        content = path.read_bytes()
-        sha256 = hashlib.sha256(content).hexdigest()
-        if path.name.endswith(".gz"):
-            content = gzip.decompress(content)
-        elif path.name.endswith(".zst"):
-            import zstandard
-
-            content = zstandard.ZstdDecompressor().stream_reader(content, read_across_frames=True).read()
-        text = content.decode("utf-8-sig")
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        # The sources' own reader: it says when a file breaks off, where zstandard's gives what there is.
+        text = b"".join(chunks(SourceFile(str(path), path.name, path.stat().st_size, sha256))).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"decontaminate: {path} is not UTF-8 text (byte {error.start}).") from error
-    except (OSError, EOFError, zlib.error, ValueError) as error:
+    except (OSError, Broken) as error:
         raise ConfigError(f"decontaminate: {path} cannot be read: {error}.") from error
     if whole:
-        try:
-            return [json.loads(text)], sha256
-        except ValueError as error:
-            raise ConfigError(f"decontaminate: {path} is not JSON: {error}.") from error
+        return [_parsed(text, str(path))], sha256
     records: list[object] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            try:
-                records.append(json.loads(line))
-            except ValueError as error:
-                raise ConfigError(f"decontaminate: {path} line {number} is not JSON: {error}.") from error
+            records.append(_parsed(line, f"{path} line {number}"))
     if not records:
         raise ConfigError(f"decontaminate: {path} is empty; it protects nothing.")
     return records, sha256
+
+
+def _parsed(text: str, where: str) -> object:
+    try:
+        value: object = without_surrogates(json.loads(text))[0]
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"decontaminate: {where} is not JSON: {error}.") from error
+    return value

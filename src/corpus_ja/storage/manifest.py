@@ -117,7 +117,8 @@ class Shard(_Model):
 
 
 class StageRecord(_Model):
-    """What a stage did, summed over its tasks: seconds of work (wall and processor), text read (UTF-8 bytes), the largest peak memory of a task.
+    """What a stage did, summed over its tasks: seconds of work (wall and processor), text read (UTF-8 bytes), and the
+    largest peak memory of a task.
 
     A task that an earlier run finished counts with what it did then; `tasks_now` and `text_bytes_read_now` are this
     run's own, so that a changed limit can be seen to read nothing.

@@ -20,6 +20,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpus_ja.errors import CorpusError
+
 ROW_GROUP_BYTES = 4_000_000
 """Text a row group of a documents file holds, about: what one read of a few rows costs."""
 TEMPORARY = ".partial-"
@@ -45,8 +47,37 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is anything
-    """Read a JSON file written by `write_json`."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file written by `write_json`; CorpusError if a lost disk or another program damaged it."""
+    with whole(path):
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """A CorpusError that says what to delete, where a file of ours turns out to be damaged or gone.
+
+    Files are renamed into place when complete, so this is a lost disk, a full one, or somebody's hand. Its folder holds one stage of one
+    source: without it the build makes it again.
+    """
+    try:
+        yield
+    except (pl.exceptions.ComputeError, pa.ArrowInvalid, pa.ArrowException, EOFError, ValueError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise CorpusError(
+            f"{path} is damaged ({reason}): delete the folder {path.parent} and run the same command again, which makes it anew."
+        ) from error
+    except FileNotFoundError as error:
+        raise CorpusError(
+            f"{path} is gone, but the report of its stage is there: delete the folder {path.parent} and run the same command again."
+        ) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # PyArrow's word for pages that do not decode
+        raise CorpusError(
+            f"{path} is damaged ({' '.join(str(error).split())[:120]}): delete the folder {path.parent} and run the same command again, "
+            "which makes it anew."
+        ) from error
 
 
 def write_frame(path: Path, frame: pl.DataFrame, rows_per_group: int | None = None) -> None:
@@ -90,20 +121,25 @@ class FrameWriter:
 
 def read_frame(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """Read a whole Parquet file, or some of its columns."""
-    return pl.read_parquet(path, columns=list(columns) if columns is not None else None, hive_partitioning=False, glob=False)
+    with whole(path):
+        return pl.read_parquet(path, columns=list(columns) if columns is not None else None, hive_partitioning=False, glob=False)
 
 
 def iterate_frames(path: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
     """The row groups of a Parquet file, one frame each, in order."""
-    with pq.ParquetFile(path) as file:
+    with whole(path):
+        file = pq.ParquetFile(path)
+    with file:
         for group in range(file.num_row_groups):
-            yield _frame(file.read_row_group(group, columns=list(columns), use_threads=False))
+            with whole(path):
+                frame = _frame(file.read_row_group(group, columns=list(columns), use_threads=False))
+            yield frame
 
 
 def read_rows(path: Path, columns: Sequence[str], rows: npt.NDArray[np.int64]) -> pl.DataFrame:
     """Some rows (sorted, unique positions) of a Parquet file, reading only the row groups they stand in."""
     parts: list[pl.DataFrame] = []
-    with pq.ParquetFile(path) as file:
+    with whole(path), pq.ParquetFile(path) as file:
         first = 0
         for group in range(file.num_row_groups):
             last = first + file.metadata.row_group(group).num_rows
@@ -118,7 +154,7 @@ def read_rows(path: Path, columns: Sequence[str], rows: npt.NDArray[np.int64]) -
 def read_range(path: Path, columns: Sequence[str], key: str, low: int, high: int) -> pl.DataFrame:
     """The rows of a file sorted by the uint64 column `key` with low ≤ key < high, by row-group statistics."""
     parts: list[pl.DataFrame] = []
-    with pq.ParquetFile(path) as file:
+    with whole(path), pq.ParquetFile(path) as file:
         position = file.schema_arrow.get_field_index(key)
         column = next(
             index for index in range(file.metadata.num_columns) if file.metadata.schema.column(index).path == key
@@ -141,7 +177,8 @@ def _within(key: str, low: int, high: int) -> pl.Expr:
 
 def rows_in(path: Path) -> int:
     """How many rows a Parquet file has, from its footer."""
-    return int(pq.read_metadata(path).num_rows)
+    with whole(path):
+        return int(pq.read_metadata(path).num_rows)
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:

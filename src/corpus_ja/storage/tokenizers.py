@@ -64,7 +64,9 @@ def _from_hub(name: str, revision: str | None) -> TokenizerFolder:
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
+    from huggingface_hub.utils import disable_progress_bars
 
+    disable_progress_bars()  # a few small files; the build draws its own
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
     except GatedRepoError as error:

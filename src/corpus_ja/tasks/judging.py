@@ -14,7 +14,7 @@ import polars as pl
 from corpus_ja.documents import check_aligned
 from corpus_ja.stages import decontaminate, language, rules
 from corpus_ja.stages.rules import RuleSet
-from corpus_ja.storage.shards import read_frame, write_frame
+from corpus_ja.storage.shards import read_frame, whole, write_frame
 from corpus_ja.tasks import Job
 
 VERSION = 1
@@ -45,7 +45,8 @@ class Judge(Job):
 
     def run(self) -> dict[str, Any]:
         """Write `dropped_by` and `broken`; report the counts of both."""
-        own = [name for name in pl.read_parquet_schema(self.documents) if name not in NOT_SIGNALS]
+        with whole(self.documents):
+            own = [name for name in pl.read_parquet_schema(self.documents) if name not in NOT_SIGNALS]
         measured = read_frame(self.signals)
         spoken = read_frame(self.language)
         check_aligned(str(self.language), spoken.height, measured.height)

@@ -22,7 +22,7 @@ import polars as pl
 from corpus_ja.documents import is_below
 from corpus_ja.stages import clusters, exact, minhash
 from corpus_ja.stages.minhash import NearDuplicates
-from corpus_ja.storage.shards import read_frame, read_json, read_rows, replacing, rows_in, write_frame
+from corpus_ja.storage.shards import read_frame, read_json, read_rows, replacing, rows_in, whole, write_frame
 from corpus_ja.tasks import Job
 
 VERSION = 1
@@ -56,7 +56,8 @@ def save_array(path: Path, array: npt.NDArray[Any]) -> None:
 
 def load_array(path: Path) -> npt.NDArray[Any]:
     """Read an array that `save_array` wrote."""
-    return np.asarray(np.load(path, allow_pickle=False))
+    with whole(path):
+        return np.asarray(np.load(path, allow_pickle=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +268,8 @@ def _known(keys: pl.DataFrame, compared: Path) -> npt.NDArray[np.float64]:
     files = sorted(compared.glob("gathered-*.parquet"))
     if not files:
         return np.full(keys.height, np.nan)
-    stored = pl.scan_parquet(files, glob=False).join(keys.lazy(), on=PAIR_KEYS, how="semi").collect()
+    with whole(compared / "gathered-*.parquet"):
+        stored = pl.scan_parquet(files, glob=False).join(keys.lazy(), on=PAIR_KEYS, how="semi").collect()
     found = keys.join(stored.unique(PAIR_KEYS), on=PAIR_KEYS, how="left", maintain_order="left")
     return found["similarity"].fill_null(np.nan).to_numpy().copy()
 
@@ -353,11 +355,10 @@ class SpreadVerdicts(Job):
     def run(self) -> dict[str, Any]:
         """Write `dropped_by`, `cluster` and `cluster_size` (null, null and 1 for a document that has no duplicate)."""
         numbers = pl.DataFrame({"number": pl.Series(range(self.first, self.first + self.rows), dtype=pl.Int64)})
-        own = (
-            pl.scan_parquet(self.gathered / "verdicts.parquet")
-            .filter(pl.col("number").is_between(self.first, self.first + self.rows - 1))
-            .collect()
-        )
+        verdicts = self.gathered / "verdicts.parquet"
+        own_rows = pl.col("number").is_between(self.first, self.first + self.rows - 1)
+        with whole(verdicts):
+            own = pl.scan_parquet(verdicts, glob=False).filter(own_rows).collect()
         result = numbers.join(own, on="number", how="left", maintain_order="left").select(
             "dropped_by", "cluster", pl.col("cluster_size").fill_null(1)
         )

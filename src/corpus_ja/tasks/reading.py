@@ -18,23 +18,17 @@ import xxhash
 from corpus_ja.documents import DOCUMENTS, draws, is_below
 from corpus_ja.errors import SourceError
 from corpus_ja.stages.clean import Clean, clean
-from corpus_ja.storage.shards import FrameWriter, iterate_frames, read_frame, replacing, write_frame
-from corpus_ja.storage.sources import Batch, Piece, Reading, read_pieces, sidecar_ids
+from corpus_ja.storage.shards import FrameWriter, iterate_frames, read_frame, replacing, whole, write_frame
+from corpus_ja.storage.sources import SET_ASIDE_COLUMNS, Batch, Piece, Reading, read_pieces, sidecar_ids
 from corpus_ja.tasks import Job
 
 VERSION = 1
 PART_BYTES = 64_000_000
 """Text a documents file holds, about (UTF-8 bytes)."""
 
-SET_ASIDE: dict[str, pl.DataType] = {
-    "file": pl.String(),
-    "row": pl.UInt64(),
-    "id": pl.String(),
-    "reason": pl.String(),
-    "detail": pl.String(),
-    "bytes": pl.UInt64(),
-    "characters": pl.UInt64(),
-}
+LOSSES_NAMED = 20
+"""Files that broke off, named in a task's report; all of them stand in its set-aside file."""
+
 OURS = ("file", "row", "given_id", "text", "url", "surrogates")
 
 
@@ -79,11 +73,13 @@ class ReadDocuments(Job):
         except BaseException:
             writer.discard()
             raise
-        lost = pl.concat([pl.DataFrame(schema=SET_ASIDE), *aside])
+        lost = pl.concat([pl.DataFrame(schema=SET_ASIDE_COLUMNS), *aside])
         write_frame(self.folder / f"{self.index:05d}.set_aside.parquet", lost)
         unreadable = lost.filter(pl.col("reason").str.starts_with("unreadable/"))
         dropped = lost.filter(~pl.col("reason").str.starts_with("unreadable/"))
+        broken = lost.filter(pl.col("reason") == "unreadable/truncated").head(LOSSES_NAMED)
         return {
+            "losses": [f"{file}: {detail}" for file, detail in broken.select("file", "detail").rows()],
             "parts": parts,
             "rows": sum(part["rows"] for part in parts),
             "read": {
@@ -109,7 +105,7 @@ class ReadDocuments(Job):
         names = pl.when(pl.col("reason") == "where").then(
             pl.lit(f"{self.source}/") + pl.coalesce(pl.col("id"), fallback)
         ).otherwise(pl.col("id"))  # fmt: skip
-        lost = [batch.set_aside.with_columns(id=names).select(_set_aside_columns(batch.set_aside))]
+        lost = [batch.set_aside.with_columns(id=names)]
         if self.fraction < 2**64:
             wanted = pl.Series(
                 is_below(draws(self.seed, "sample", identified["id"]), self.fraction)
@@ -127,12 +123,6 @@ class ReadDocuments(Job):
             "id", pl.lit(1, dtype=pl.UInt32).alias("repeat"), "text", "url", "original_bytes", "original_characters", *extra
         )
         return documents, pl.concat(lost)
-
-
-def _set_aside_columns(frame: pl.DataFrame) -> list[pl.Expr]:
-    return [
-        (pl.col(name) if name in frame.columns else pl.lit(0)).cast(kind).alias(name) for name, kind in SET_ASIDE.items()
-    ]
 
 
 def _records(frame: pl.DataFrame, reason: str) -> pl.DataFrame:
@@ -265,7 +255,8 @@ class NumberRepeats(Job):
 
     def _rewrite(self, part: str, numbers: np.ndarray[Any, np.dtype[np.uint32]], taken: set[int]) -> None:
         path = self.folder / f"{part}.parquet"
-        columns = list(pl.read_parquet_schema(path))
+        with whole(path):
+            columns = list(pl.read_parquet_schema(path))
         first = 0
         with replacing(path) as temporary:
             writer = FrameWriter(temporary)

@@ -143,6 +143,8 @@ def read(piece: Piece, reading: Reading, rows: Rows, fields: Shape) -> Iterator[
             fragment = b""
         detail = f"{lines.broken}, after {count:,} whole lines; what followed is lost"
         rows.refuse(count, "truncated", detail, len(fragment))
+    elif not piece.file.bytes:
+        rows.refuse(0, "empty", "the file is empty", 0)
     rows.finish()
 
 

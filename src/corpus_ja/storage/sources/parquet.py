@@ -150,7 +150,7 @@ def _rows_at_once(metadata: pq.RowGroupMetaData, projection: list[str], batch_by
 
 
 def _truncated(piece: Piece, row: int, detail: str, extra: dict[str, pl.DataType]) -> Batch:
-    values = (piece.file.name, row, None, "unreadable/truncated", preview(detail), 0)
+    values = (piece.file.name, row, None, "unreadable/truncated", preview(detail), 0, 0)
     aside = pl.DataFrame(
         [
             pl.Series(name, [value], dtype=kind)
@@ -245,7 +245,8 @@ class _Columns:
             details = [preview(value or b"") for value in bad["stored"].bin.head(2_000)]
             detail = pl.Series("detail", details, dtype=pl.String)
             size = pl.col("_bytes").alias("bytes")
-            asides.append(bad.select("file", "row", pl.col("given_id").alias("id"), "reason", detail, size))
+            nothing = pl.lit(0, dtype=pl.UInt64).alias("characters")
+            asides.append(bad.select("file", "row", pl.col("given_id").alias("id"), "reason", detail, size, nothing))
             frame = frame.filter(readable)
         if self.condition is not None and frame.height:
             mask = self.condition.mask(self._question(records), self.file.name).filter(readable)

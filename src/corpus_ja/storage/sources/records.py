@@ -8,6 +8,8 @@ of raw records on (a nested column changes its type with every batch).
 """
 
 import itertools
+import json
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -41,8 +43,9 @@ SET_ASIDE_COLUMNS: Final[dict[str, pl.DataType]] = {
     "reason": pl.String(),
     "detail": pl.String(),
     "bytes": pl.UInt64(),
+    "characters": pl.UInt64(),
 }
-"""The columns of every `Batch.set_aside`."""
+"""The columns of every `Batch.set_aside`: bytes as stored, or of the text for what `where` left out, which alone has characters."""
 OSCAR_COLUMNS: Final[dict[str, pl.DataType]] = {
     "oscar_language": pl.String(),
     "oscar_probability": pl.Float64(),
@@ -336,8 +339,22 @@ def given_id(value: Json) -> str | None:
 
 
 def as_json(value: Json) -> str:
-    """A value as compact JSON."""
-    return orjson.dumps(value, default=str).decode()
+    """A value as compact JSON, whatever it is: orjson refuses what is nested 255 deep and whole numbers over 64 bits."""
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except TypeError:
+        try:
+            return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+        except (RecursionError, ValueError):
+            return "(nested too deeply)"
+
+
+def as_number(value: float) -> float:
+    """A number as a float; infinite where its whole part has more than 308 digits."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def without_surrogates(value: Json) -> tuple[Any, int]:
@@ -416,7 +433,7 @@ class Rows:
     def refuse(self, row: int, reason: str, detail: str | bytes, size: int, identifier: str | None = None) -> None:
         """Set a record aside: `reason` without its `unreadable/`, `size` in bytes as stored."""
         for name, value in zip(
-            SET_ASIDE_COLUMNS, (self._file, row, identifier, f"unreadable/{reason}", preview(detail), size), strict=True
+            SET_ASIDE_COLUMNS, (self._file, row, identifier, f"unreadable/{reason}", preview(detail), size, 0), strict=True
         ):
             self._aside[name].append(value)
         self._bytes += 200
@@ -480,7 +497,7 @@ class Rows:
             return None
         if dtype == pl.Float64:
             if isinstance(value, int | float):
-                return float(value)
+                return as_number(value)
             raise SourceError(
                 f"{self._file}: the column {name!r} holds numbers elsewhere and {as_json(value)[:60]} here; "
                 "make it one or the other, or leave it out of columns."
@@ -505,14 +522,15 @@ class Rows:
 
 
 def excluded(frame: pl.DataFrame) -> pl.DataFrame:
-    """The rows that `where` does not keep, as rows of `set_aside`; `_bytes` is what each takes."""
+    """The rows that `where` does not keep, as rows of `set_aside`, with the size of their texts."""
     return frame.select(
         "file",
         "row",
         pl.col("given_id").alias("id"),
         pl.lit("where").alias("reason"),
         pl.lit("").alias("detail"),
-        pl.col("_bytes").cast(pl.UInt64).alias("bytes"),
+        pl.col("text").str.len_bytes().cast(pl.UInt64).alias("bytes"),
+        pl.col("text").str.len_chars().cast(pl.UInt64).alias("characters"),
     )
 
 
@@ -538,7 +556,7 @@ def _column(values: list[Json], name: str, file: str) -> pl.Series:
     if kinds == {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
         return pl.Series(values, dtype=pl.Int64)
     if kinds <= {int, float, bool}:
-        return pl.Series([None if value is None else float(value) for value in values], dtype=pl.Float64)
+        return pl.Series([None if value is None else as_number(value) for value in values], dtype=pl.Float64)
     if kinds == {str}:
         return pl.Series(values, dtype=pl.String)
     if kinds == {list} and all(isinstance(item, str) for value in values for item in value or ()):

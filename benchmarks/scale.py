@@ -3,14 +3,15 @@
     .venv/bin/python benchmarks/scale.py                    # about five minutes on two cores, 2 GB of disk
     .venv/bin/python benchmarks/scale.py --copies 3         # a quick look
 
-`shared-data` is built once as it is and once as N altered copies of itself, with the same recipe. A copy replaces two runs of
-letters in five (hiragana, katakana, kanji, Latin, Hangul; at most four characters a run, twelve for Latin) by another run of the same
-script and length from the same file, drawn by frequency. So a copy has the lengths, lines and letter statistics of its original and still
-reads as its language, but shares few character 5-grams with any other copy. That is checked in two ways: the Jaccard similarity of the
-copies of a sample of documents, and what the build itself drops as duplicates.
+`shared-data` is built once as it is and once as N altered copies of itself, with the same recipe. A copy replaces two
+runs of letters in five (hiragana, katakana, kanji, Latin, Hangul; at most four characters a run, twelve for Latin) by
+another run of the same script and length from the same file, drawn by frequency. So a copy has the lengths, lines and
+letter statistics of its original and still reads as its language, but shares few character 5-grams with any other copy.
+That is checked in two ways: the Jaccard similarity of the copies of a sample of documents, and what the build itself
+drops as duplicates.
 
-The gathers hold every document of a mix at once. Their bytes a document are measured on made-up sidecars of one and of three
-million documents, each task in a process of its own: the difference of the peaks over two million.
+The gathers hold every document of a mix at once. Their bytes a document are measured on made-up sidecars of one and of
+three million documents, each task in a process of its own: the difference of the peaks over two million.
 """
 
 import argparse
@@ -37,7 +38,7 @@ DATA = Path(os.environ.get("CORPUS_JA_DATA") or REPOSITORY.parent / "shared" / "
 RECIPE = REPOSITORY / "recipes" / "shared-data" / "mix.yaml"
 FOLDERS = ("prose_ja", "prose_en", "noisy", "other", "oscar")
 REPLACED = 0.4
-PER_SHARD = ("documents", "chance", "language", "rules", "duplicates", "tokens", "mix", "shards")
+PER_SHARD = ("documents", "chance", "measures", "rules", "duplicates", "tokens", "mix", "shards")
 SCRIPTS = {
     1: ((0x3041, 0x3096), (0x309D, 0x309F)),
     2: ((0x30A1, 0x30FA), (0x30FC, 0x30FF)),
@@ -61,7 +62,7 @@ def script_table() -> npt.NDArray[np.uint8]:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """The runs of letters of a file's texts: where each begins, how long it is, and which others may stand in its place."""
+    """The runs of letters of a text: where each begins, how long it is, and which others may stand in its place."""
 
     points: npt.NDArray[np.uint32]
     starts: npt.NDArray[np.int64]
@@ -79,7 +80,7 @@ class Runs:
         ends = np.append(begins[1:], len(points))
         letters = script[begins] > 0
         begins, ends = begins[letters], ends[letters]
-        most = np.where(script[begins] == 4, 12, 4)  # noqa: PLR2004 - Latin words are longer
+        most = np.where(script[begins] == 4, 12, 4)
         pieces = -(-(ends - begins) // most)
         number = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
         starts = np.repeat(begins, pieces) + number * np.repeat(most, pieces)
@@ -94,11 +95,15 @@ class Runs:
         """The text with `REPLACED` of its runs replaced."""
         chance = np.random.default_rng(seed)
         replaced = np.flatnonzero(chance.random(len(self.starts)) < REPLACED)
-        donor = self.order[self.group_first[replaced] + (chance.random(len(replaced)) * self.group_size[replaced]).astype(np.int64)]
+        donor = self.order[
+            self.group_first[replaced] + (chance.random(len(replaced)) * self.group_size[replaced]).astype(np.int64)
+        ]
         lengths = self.lengths[replaced]
         inside = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         result = self.points.copy()
-        result[np.repeat(self.starts[replaced], lengths) + inside] = self.points[np.repeat(self.starts[donor], lengths) + inside]
+        result[np.repeat(self.starts[replaced], lengths) + inside] = self.points[
+            np.repeat(self.starts[donor], lengths) + inside
+        ]
         return result.tobytes().decode("utf-32-le", "surrogatepass")
 
 
@@ -139,7 +144,7 @@ def renamed(record: dict[str, Any], copy: int) -> dict[str, Any]:
 
 
 def similarities(copies: Path, count: int, sample: int = 400) -> npt.NDArray[np.float64]:
-    """Jaccard of character 5-grams between all pairs of copies of some documents of every file (of 100 characters or more)."""
+    """Jaccard of character 5-grams between all pairs of copies of some documents (of 100 characters or more)."""
     found: list[float] = []
     chance = np.random.default_rng(0)
     for path in sorted((copies / "0").glob("*/*.jsonl.zst")):
@@ -152,7 +157,7 @@ def similarities(copies: Path, count: int, sample: int = 400) -> npt.NDArray[np.
             records = [orjson.loads(lines[index]) for index in chosen]
             texts.append([record.get("text") or record.get("content") or "" for record in records])
         for versions in zip(*texts, strict=True):
-            if len(versions[0]) < 100:  # noqa: PLR2004 - said above
+            if len(versions[0]) < 100:
                 continue
             shingles = [set(map("".join, zip(*(text[n:] for n in range(5)), strict=False))) for text in versions]
             found += [len(a & b) / len(a | b) for a, b in combinations(shingles, 2)]
@@ -185,7 +190,14 @@ class Measured:
 
     def peak(self, stage: str) -> int:
         """The largest resident memory of a worker in a stage, bytes."""
-        return max((r["peak_memory_bytes"] for r in self.manifest["stages"] if r["stage"] == stage and r["source"] != "gathered"), default=0)
+        return max(
+            (
+                r["peak_memory_bytes"]
+                for r in self.manifest["stages"]
+                if r["stage"] == stage and r["source"] != "gathered"
+            ),
+            default=0,
+        )
 
     def seconds(self, stage: str) -> float:
         """Processor seconds of a stage's tasks."""
@@ -226,10 +238,16 @@ def build(mix: Path, output: Path, workers: int) -> Measured:
 def gathers(folder: Path) -> Iterator[tuple[str, str, float]]:
     """Name, unit, and bytes a document (or candidate) of every gathering task."""
     small, large = 1_000_000, 3_000_000
-    for task, unit in (("ids", "document"), ("buckets", "document"), ("pairs", "candidate"), ("survivors", "candidate"), ("plan", "document")):
+    for task, unit in (
+        ("ids", "document"),
+        ("buckets", "document"),
+        ("pairs", "candidate"),
+        ("survivors", "candidate"),
+        ("plan", "document"),
+    ):
         peaks = []
         for documents in (small, large):
-            place = folder / f"{task}-{documents}"
+            place = str(folder / f"{task}-{documents}")
             command = [sys.executable, __file__, "--gather", task, "--documents", str(documents), "--work", place]
             subprocess.run([*command, "--prepare"], check=True, stdout=subprocess.DEVNULL)
             done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -253,14 +271,24 @@ def gather(task: str, documents: int, folder: Path, *, prepare: bool) -> None:
         for number, part in enumerate(parts):
             first = number * a_part
             names = pl.Series([f"source/document-{first + row:012d}" for row in range(a_part)])
-            draw = pl.DataFrame({name: chance.integers(0, 2**63, a_part, dtype=np.uint64) for name in ("sample", "bucket", "validation")})
+            draw = pl.DataFrame(
+                {
+                    name: chance.integers(0, 2**63, a_part, dtype=np.uint64)
+                    for name in ("sample", "bucket", "validation")
+                }
+            )
             # Every document has a near duplicate, so that each is a candidate: the worst case.
             band = np.arange(first, first + a_part, dtype=np.uint64) // 2 + 1
-            keys = {name: chance.integers(1, 2**63, a_part, dtype=np.uint64) for name in ("key_high", "key_low", "url_key")}
+            keys = {
+                name: chance.integers(1, 2**63, a_part, dtype=np.uint64) for name in ("key_high", "key_low", "url_key")
+            }
             ones = pl.Series([1], dtype=pl.UInt32).new_from_index(0, a_part)
             write_frame(folder / "documents" / f"{part}.parquet", pl.DataFrame({"id": names, "repeat": ones}))
             write_frame(folder / "chance" / f"{part}.parquet", draw)
-            write_frame(folder / "rules" / f"{part}.parquet", pl.DataFrame({"dropped_by": pl.Series([None] * a_part, dtype=pl.String)}))
+            write_frame(
+                folder / "rules" / f"{part}.parquet",
+                pl.DataFrame({"dropped_by": pl.Series([None] * a_part, dtype=pl.String)}),
+            )
             write_frame(
                 folder / "signatures" / f"{part}.parquet",
                 pl.DataFrame({**keys, "length": ones * 1000, "band_0": band}),
@@ -297,7 +325,7 @@ def gather(task: str, documents: int, folder: Path, *, prepare: bool) -> None:
             )  # fmt: skip
             # Three quarters of what there is, so that a cut-off has to be found.
             wish = (("source", mixing.Wish()),)
-            allotting.PlanMix(places, wish, documents * 750, "fill", True, 1, folder).run()  # noqa: FBT003 - validation
+            allotting.PlanMix(places, wish, documents * 750, "fill", True, 1, folder).run()
     print(peak.bytes)
 
 
@@ -340,20 +368,26 @@ def main() -> None:
     print(f"{options.copies} altered copies, {size / 1e6:,.0f} MB of text.")
     print(
         f"Jaccard of 5-grams between copies, {len(jaccard):,} pairs: mean {jaccard.mean():.3f}, "
-        f"99.9% below {np.quantile(jaccard, 0.999):.3f}, largest {jaccard.max():.3f}; {(jaccard >= 0.5).sum()} are 0.5 or more."
+        f"99.9% below {np.quantile(jaccard, 0.999):.3f}, largest {jaccard.max():.3f}."
     )
     one = build(RECIPE, work / "one" / "out", options.workers)
     many = build(write_mix(copies, work / "many" / "mix.yaml"), work / "many" / "out", options.workers)
     for name, built in (("as it is", one), ("copies", many)):
         print(
-            f"{name}: {built.documents:,} documents, {built.read / 1e6:,.0f} MB in {built.wall:,.1f} s ({built.cpu:,.1f} s of processor); "
+            f"{name}: {built.documents:,} documents, {built.read / 1e6:,.0f} MB in {built.wall:,.1f} s "
+            f"({built.cpu:,.1f} s of processor); "
             f"dropped as exact {built.dropped('duplicate.exact'):,}, near {built.dropped('duplicate.near'):,}, "
             f"url {built.dropped('duplicate.url'):,}, language {built.dropped('language'):,}."
         )
-    print(f"\n{'stage':<12}{'MB as it is':>12}{'MB copies':>12}{'ratio':>8}{'processor s':>14}{'copies':>10}{'ratio':>8}")
+    print(
+        f"\n{'stage':<12}{'MB as it is':>12}{'MB copies':>12}{'ratio':>8}{'processor s':>14}{'copies':>10}{'ratio':>8}"
+    )
     for stage in PER_SHARD:
         a, b, s, t = one.peak(stage), many.peak(stage), one.seconds(stage), many.seconds(stage)
-        print(f"{stage:<12}{a / 1e6:>12,.0f}{b / 1e6:>12,.0f}{b / max(a, 1):>8.2f}{s:>14.2f}{t:>10.2f}{t / max(s, 1e-9):>8.1f}")
+        print(
+            f"{stage:<12}{a / 1e6:>12,.0f}{b / 1e6:>12,.0f}{b / max(a, 1):>8.2f}"
+            f"{s:>14.2f}{t:>10.2f}{t / max(s, 1e-9):>8.1f}"
+        )
     print("\ngathers, bytes of memory:")
     for task, unit, size_each in gathers(work / "gathers"):
         print(f"  {task:<10} {size_each:6.0f} a {unit}")
@@ -362,10 +396,13 @@ def main() -> None:
     factor = many.read / one.read
     promises = (
         (f"peak memory of a worker {worst / 1e9:.2f} GB, at most 1.5", worst <= 1.5e9),
-        (f"{growth:.2f} times that of the data as it is, at most 1.2", growth <= 1.2),  # noqa: PLR2004 - the promise
-        (f"processor time {many.cpu / one.cpu:.1f} times for {factor:.1f} times the text", many.cpu <= one.cpu * factor),
+        (f"{growth:.2f} times that of the data as it is, at most 1.2", growth <= 1.2),
+        (
+            f"processor time {many.cpu / one.cpu:.1f} times for {factor:.1f} times the text",
+            many.cpu <= one.cpu * factor,
+        ),
         (f"wall time {many.wall / one.wall:.1f} times for {factor:.1f} times the text", many.wall <= one.wall * factor),
-        (f"largest Jaccard between copies {jaccard.max():.2f}, below 0.8", jaccard.max() < 0.8),  # noqa: PLR2004 - the mix's
+        (f"largest Jaccard between copies {jaccard.max():.2f}, below 0.8", jaccard.max() < 0.8),
     )
     print()
     for sentence, holds in promises:

@@ -72,7 +72,7 @@ def test_tokens_packed_are_tokens_planned_for_every_source(built: Built) -> None
 def test_every_loss_has_a_name_and_every_planted_document_its_own(built: Built) -> None:
     verdicts = built.verdicts()
     assert {name: verdict for name, verdict in verdicts.items() if verdict is not None} == {
-        "river/exact": "duplicate.exact",
+        "river/same": "duplicate.exact",
         "river/long": "duplicate.near",  # the longer of near duplicates stays
         "river/chinese": "language",
         "river/chinese and short": "language",
@@ -204,7 +204,8 @@ def test_a_setting_from_the_command_line_is_the_setting_of_the_mix(built: Built,
     said = world.build("said", overrides=["budget=4000", "sources.river.max_tokens=1000"])
     written = world.build("written", {"budget": 4000, "sources.river.max_tokens": 1000})
     assert restored(said.folder) == restored(written.folder) != restored(built.folder)
-    assert 3800 < sum(source.taken.tokens for source in said.manifest.sources.values()) <= 4000
+    # Whole documents from below: three sources may each lack one.
+    assert 3400 < sum(source.taken.tokens for source in said.manifest.sources.values()) <= 4000
 
 
 def test_what_a_mix_cannot_have_is_named_with_both_numbers_before_anything_is_packed(world: World) -> None:
@@ -257,7 +258,7 @@ def test_near_duplicates_of_held_out_documents_leave_training_whatever_their_sou
         [{"id": "exact", "text": text}, {"id": "near", "text": f"{long}\nおわり。"}, {"id": "base", "text": long}],
     )
     write_lines(fresh.folder / "outside.jsonl", [{"id": "x", "text": long}])
-    copies = {"jsonl": "copies.jsonl", "duplicates": "none", "filters": "none", "priority": -5}
+    copies = {"jsonl": "copies.jsonl", "duplicates": "none", "filters": "none", "priority": -5, "max_removal": "100%"}
     inside = fresh.build("inside", {"sources.copies": copies})
     assert inside.verdicts()["copies/exact"] == "duplicate.exact"
     assert inside.verdicts()["copies/near"] is None
@@ -284,9 +285,9 @@ def test_every_source_has_at_least_one_document_in_validation(world: World) -> N
 
 def test_a_source_chooses_which_duplicates_leave_it(world: World) -> None:
     exact = world.build("exact", {"sources.river.duplicates": "exact"}).verdicts()
-    assert (exact["river/exact"], exact["river/long"], exact["hill/hill.parquet#25"]) == ("duplicate.exact", None, "duplicate.near")
+    assert (exact["river/same"], exact["river/long"], exact["hill/hill.parquet#25"]) == ("duplicate.exact", None, "duplicate.near")
     none = world.build("neither", {"sources.river.duplicates": "none", "sources.hill.duplicates": "none"}).verdicts()
-    assert (none["river/exact"], none["river/long"], none["hill/hill.parquet#24"]) == (None, None, None)
+    assert (none["river/same"], none["river/long"], none["hill/hill.parquet#24"]) == (None, None, None)
     off = world.build("off", {"duplicates": "none"}).verdicts()
     assert not [verdict for verdict in off.values() if (verdict or "").startswith("duplicate")]
 
@@ -324,7 +325,7 @@ def test_repeated_ids_are_numbered_in_row_order_over_all_files(fresh: World) -> 
         "twice/same~2": japanese("taken"),
         "twice/same~4": japanese("one 2"),
     }
-    assert one.manifest.sources["twice"].notes == ["2 documents repeat an earlier id; theirs end in ~2, ~3, ..."]
+    assert [note for note in one.manifest.sources["twice"].notes if "2" in note and "~2, ~3" in note]
     assert len(restored(one.folder)) == 4
 
 
@@ -337,20 +338,20 @@ def test_documents_without_an_id_are_named_by_their_file_and_row(built: Built) -
 def test_a_condition_leaves_out_what_it_says_and_a_sidecar_brings_signals(fresh: World) -> None:
     ids = [f"r{n}" for n in range(RIVER)] + ["nobody", "no one"]
     pl.DataFrame({"id": ids, "grade": [float(n) for n in range(len(ids))]}).write_parquet(fresh.folder / "grades.parquet")
-    rules = fresh.folder / "graded.yaml"
+    rules = fresh.folder / "by_grade.yaml"
     rules.write_text(
         "description: Only what somebody graded well.\nlanguage: ja\nrules:\n  - name: grade\n    why: A test. (Ours)\n"
         "    signal: grade\n    min: 10\n    missing: keep\n"
     )
     one = fresh.build(
-        "graded", {"sources.river.where": "score >= 2", "sources.river.sidecar": "grades.parquet", "sources.river.filters": ["graded.yaml"]}
+        "graded", {"sources.river.where": "score >= 2", "sources.river.sidecar": "grades.parquet", "sources.river.filters": ["by_grade.yaml"]}
     )
     records = {f"river/{record['id']}": record for record in worlds.river()}
     for name, verdict in one.verdicts().items():
         if name.startswith("river/r"):
             left_out = records[name]["score"] < 2
             badly = int(name.removeprefix("river/r")) < 10
-            assert verdict == ("where" if left_out else "graded.grade" if badly else None), name
+            assert verdict == ("where" if left_out else "by_grade.grade" if badly else None), name
     source = one.manifest.sources["river"]
     assert source.read.documents == source.kept.documents + sum(source.dropped.values()) == RIVER + 10
     assert "2 ids of the sidecar belong to no document of the source." in source.notes
@@ -399,7 +400,7 @@ def test_documents_files_cut_elsewhere_give_the_same_documents_in_the_same_shard
 ) -> None:
     whole = fresh.build()
     monkeypatch.setattr(reading, "PART_BYTES", 3000)
-    cut = fresh.build(output=tmp_path / "world", work=tmp_path / "work")
+    cut = fresh.build(output=tmp_path / "cut" / "world", work=tmp_path / "work")
     assert len(list(cut.work.glob("documents/river-*/00000*.parquet"))) > 5
     assert cut.shards == whole.shards
     assert cut.verdicts() == whole.verdicts()
@@ -443,7 +444,6 @@ ANYTHING: dict[str, Any] = {
     "packing": "concat",
     "shards": 2,
     "language_model": "lid.ftz",
-    "lists": {"words": "words.txt"},
     "sources.river.hub": None,
     "sources.river.config": None,
     "sources.river.split": None,
@@ -591,7 +591,7 @@ def test_where_a_build_runs_is_not_in_its_fingerprint(knobs: tuple[World, Built]
     assert stamp(config.load_mix(place.mix(), [override]), base.work) == base.manifest.fingerprint
 
 
-NOT_SEEN_IN_SHARDS = {"name", "lists", "sources.river.license", "sources.river.max_removal", "duplicates.max_removal"}
+NOT_SEEN_IN_SHARDS = {"name", "sources.river.license", "sources.river.max_removal", "duplicates.max_removal"}
 
 
 @pytest.mark.parametrize("key", [key for key, value in ANYTHING.items() if value is not None])

@@ -144,7 +144,7 @@ def river() -> list[Record]:
     records = [{"id": f"r{n}", "text": japanese(f"river {n}"), "score": n % 5, "url": f"https://river.example/{n}"} for n in range(RIVER)]
     long = japanese("long", 30)
     planted = {
-        "exact": records[3]["text"],
+        "same": records[6]["text"],
         "long": long,
         "near": touched(long),
         "chinese": CHINESE,

@@ -7,12 +7,13 @@ every batch, drawn by the hash of their ids. One differing id drops it for the r
 the reference, so the ids are always the reference's; the record says so in a sentence. Documents that contain the string of a special
 token always go to the reference, where `<|endoftext|>` in a text is ordinary text.
 
-Cost, one core, Japanese encyclopedia text and GPT-2's vocabulary: reference 2.0 to 3.4 MB/s, gigatoken 7 MB/s on its first
-megabyte and 80 MB/s once its cache is warm. The cache is unbounded, so the encoder is built anew (0.13 s) after every
-`RENEW_AFTER_BYTES`. Rejected: kitoken (two ids off in 600 documents), tiktoken (a third of the speed), and trusting any of them unproven.
+Cost, one core, Japanese prose and GPT-2's vocabulary: reference 2.0 to 3.4 MB/s, gigatoken 25 MB/s on text it has not seen, 80 MB/s on text
+it has. Its cache grows by 3 bytes a byte of distinct Japanese (330 MB of text: 1.2 GB), so the encoder is built anew
+after every `RENEW_AFTER_BYTES`: 0.5 GB at most, a tenth of the speed. Rejected: kitoken (two ids off in 600 documents), tiktoken
+(a third of the speed), and trusting any of them unproven.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,9 +26,17 @@ import xxhash
 from corpus_ja.errors import ConfigError
 
 VERSION = 1
-RENEW_AFTER_BYTES = 256_000_000
+RENEW_AFTER_BYTES = 64_000_000
+"""UTF-8 bytes after which the fast encoder's cache is given up. Measured over 209 MB of distinct Japanese, with the growth of the
+process: 12 MB 17.6 MB/s and 327 MB; 34 MB 17.9 and 409; 68 MB 17.9 and 523; 130 MB 20.1 and 679; never 20.9 and 968."""
 CHECKED_SHARE = 0.01
 """Share of the documents whose ids are compared with the reference while encoding (at least one a batch)."""
+CHECKED_CHARACTERS = 100_000
+"""How much of a longer document is compared."""
+PIECE_CHARACTERS = 250_000
+"""Text the reference is given at once, about: it holds some 310 bytes a token, so a document of 60 MB whole would need 6 GB."""
+_NEAR = 500
+"""Characters on either side of a line end that are encoded to see whether a document may be cut there."""
 
 PROBE: tuple[str, ...] = (
     "",
@@ -181,7 +190,7 @@ class Encoder:
         `ids` are the documents' ids; their hash decides which documents are compared with the reference.
         """
         if self._fast is None:
-            return _flatten(self.reference.encode(texts))
+            return self._encode_reference(texts)
         special = [position for position, text in enumerate(texts) if self._has_special(text)]
         checked = [
             position
@@ -190,25 +199,85 @@ class Encoder:
         ]
         flat, offsets = self._encode_fast(texts)
         taboo = set(special)
-        sample = [position for position in checked if position not in taboo]
+        long = [texts[p][:CHECKED_CHARACTERS] for p in checked if p not in taboo and len(texts[p]) > CHECKED_CHARACTERS]
+        if long:
+            self._compare(long, *self._encode_fast(long), what="the documents")
+        if self._fast is None:
+            return self._encode_reference(texts)
+        sample = [p for p in checked if p not in taboo and len(texts[p]) <= CHECKED_CHARACTERS]
         pieces = [flat[offsets[position] : offsets[position + 1]] for position in sample]
         sample_offsets = np.concatenate(([0], np.cumsum([len(piece) for piece in pieces]))).astype(np.int64)
         sample_flat = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.uint32)
         self._compare([texts[position] for position in sample], sample_flat, sample_offsets, what="the documents")
         if self._fast is None:
-            return _flatten(self.reference.encode(texts))
+            return self._encode_reference(texts)
         if special:
-            return _replace(flat, offsets, special, self.reference.encode([texts[p] for p in special]))
+            return _replace(flat, offsets, special, *self._encode_reference([texts[p] for p in special]))
         return flat, offsets
+
+    def _encode_reference(self, texts: Sequence[str]) -> tuple[IdArray, OffsetArray]:
+        """The reference's ids, in steps of about `PIECE_CHARACTERS`; long documents are cut where that changes nothing."""
+        pieces: list[str] = []
+        owner: list[int] = []
+        for position, text in enumerate(texts):
+            own = [text] if len(text) <= PIECE_CHARACTERS else self._cut(text)
+            pieces += own
+            owner += [position] * len(own)
+        parts = [np.zeros(0, dtype=np.uint32)]
+        lengths = np.zeros(len(texts), dtype=np.int64)
+        first = 0
+        while first < len(pieces):
+            last, held = first, 0
+            while last < len(pieces) and (last == first or held + len(pieces[last]) <= PIECE_CHARACTERS):
+                held += len(pieces[last])
+                last += 1
+            flat, offsets = _flatten(self.reference.encode(pieces[first:last]))
+            parts.append(flat)
+            np.add.at(lengths, owner[first:last], np.diff(offsets))
+            first = last
+        return np.concatenate(parts), np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(lengths)))
+
+    def _cut(self, text: str) -> list[str]:
+        """A long text in pieces whose ids end to end are those of the whole.
+
+        Only after a line end between two characters that are no spaces, where every known pre-tokenizer ends a word, and only where the
+        reference gives the characters round the place the same ids in one piece and in two (SentencePiece, which marks the beginning of a
+        text, does not).
+        """
+        pieces: list[str] = []
+        first = 0
+        while len(text) - first > PIECE_CHARACTERS:
+            place = next((p for p in self._line_ends(text, first) if self._may_cut(text, first, p)), None)
+            if place is None:
+                break
+            pieces.append(text[first:place])
+            first = place
+        return [*pieces, text[first:]]
+
+    def _line_ends(self, text: str, first: int, tried: int = 20) -> Iterator[int]:
+        """Places to cut at, from `PIECE_CHARACTERS` after `first` on; the first few are enough to see that there are none."""
+        place = first + PIECE_CHARACTERS
+        while tried and 0 < (place := text.find("\n", place) + 1) < len(text):
+            if not text[place].isspace() and not text[place - 2].isspace():
+                tried -= 1
+                yield place
+
+    def _may_cut(self, text: str, first: int, place: int) -> bool:
+        left, right = text[max(first, place - _NEAR) : place], text[place : place + _NEAR]
+        whole, one, two = self.reference.encode([left + right, left, right])
+        return whole == [*one, *two]
 
     def _has_special(self, text: str) -> bool:
         return any(token in text for token in self.tokenizer.special_tokens)
 
     def _encode_fast(self, texts: Sequence[str]) -> tuple[IdArray, OffsetArray]:
-        self._bytes += sum(map(len, texts))
-        if self._bytes > RENEW_AFTER_BYTES:
+        # UTF-8 bytes, about: a letter beyond ASCII takes two to four, in Japanese nearly always three.
+        size = sum(len(text) if text.isascii() else 3 * len(text) for text in texts)
+        if self._bytes and self._bytes + size > RENEW_AFTER_BYTES:
+            self._fast = None  # given back before the next one is built
             self._fast = _fast_encoder(self.tokenizer)
             self._bytes = 0
+        self._bytes += size
         assert self._fast is not None  # noqa: S101 - callers check
         layout = self._fast.encode_batch(list(texts), parallel=False).layout
         offsets = np.asarray(layout.offsets.data, dtype=np.int64)
@@ -233,12 +302,12 @@ def _flatten(encoded: Sequence[Sequence[int]]) -> tuple[IdArray, OffsetArray]:
 
 
 def _replace(
-    flat: IdArray, offsets: OffsetArray, positions: Sequence[int], encoded: Sequence[Sequence[int]]
+    flat: IdArray, offsets: OffsetArray, positions: Sequence[int], new: IdArray, new_offsets: OffsetArray
 ) -> tuple[IdArray, OffsetArray]:
     """Put other ids in place of those of some documents."""
     pieces = [flat[offsets[i] : offsets[i + 1]] for i in range(len(offsets) - 1)]
-    for position, ids in zip(positions, encoded, strict=True):
-        pieces[position] = np.asarray(ids, dtype=np.uint32)
+    for place, position in enumerate(positions):
+        pieces[position] = new[new_offsets[place] : new_offsets[place + 1]]
     lengths = np.fromiter((len(piece) for piece in pieces), dtype=np.int64, count=len(pieces))
     return np.concatenate(pieces), np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(lengths)))
 

@@ -5,6 +5,8 @@ that comes last: where it lies, everything else of the task lies too, so a kille
 Reports carry wall and processor seconds, peak memory and counts; no shard byte depends on them.
 """
 
+import contextlib
+import sys
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -12,6 +14,10 @@ from typing import Any
 
 from corpus_ja.executors import PeakMemory
 from corpus_ja.storage.shards import write_json
+
+
+GIVEN_BACK_OVER = 600_000_000
+"""Peak memory of a task from which the worker gives back what it has freed; below, the pages are better kept."""
 
 
 class Job(ABC):
@@ -50,3 +56,17 @@ def perform(job: Job) -> None:
     result["cpu_seconds"] = time.process_time() - cpu
     result["peak_memory_bytes"] = peak.bytes
     write_json(job.report, result)
+    if peak.bytes > GIVEN_BACK_OVER:
+        _give_memory_back()
+
+
+def _give_memory_back() -> None:
+    """Hand freed memory to the system: a 60 MB document leaves 0.9 GB behind in the allocators, and the next task begins with it."""
+    import ctypes
+
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)

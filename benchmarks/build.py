@@ -12,8 +12,8 @@ clock started after their imports, models and dictionaries are loaded:
   tokens;
 - HojiChar's Japanese filters and deduplication, then `tokenizers`, then rows of 1,024 tokens.
 
-Processor seconds (all processes) are the measure, because machines are shared; wall seconds stand beside them. The peers
-drop more documents before they encode than we do: that spares them work, and is counted as text done.
+Processor seconds (all processes) are the measure, because machines are shared; wall seconds stand beside them. The
+peers drop more documents before they encode than we do: that spares them work, and is counted as text done.
 """
 
 import argparse

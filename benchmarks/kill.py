@@ -7,7 +7,7 @@ First the mix is built undisturbed, which gives the shards' SHA-256 and the time
 build in an empty folder, sends SIGKILL to it (or to one of its workers) at a moment drawn uniformly from that time, and
 looks: is a process of its session left five seconds later, did the death of a worker end the build with status 1 and a
 sentence that names the task, and how long did that take. Then the same command runs again, and its shards must have the
-same bytes. A worker that had no task when it was killed is missed by nobody: such a build ends well, and is counted apart.
+same bytes. A worker that had no task when it was killed is missed by nobody: such a build ends well, counted as idle.
 """
 
 import argparse
@@ -198,20 +198,18 @@ def main() -> None:
                     answers.append(outcome.seconds)
                 again = command.start()
                 status = again.wait()
+                place_of_trial = f"{kind} {number} at {delay:.2f} s"
                 if status == 0 and command.shards() == expected:
                     same += 1
                 else:
-                    broken.append(
-                        f"{kind} {number} at {delay:.2f} s: the next build ended {status}: {again.said.read_text()[-500:]}"
-                    )
+                    broken.append(f"{place_of_trial}: the next build ended {status}: {again.said.read_text()[-500:]}")
                 if outcome.left or outcome.what == "wrong":
-                    broken.append(
-                        f"{kind} {number} at {delay:.2f} s: {outcome.status}, left {outcome.left}: {outcome.said[-500:]}"
-                    )
+                    broken.append(f"{place_of_trial}: {outcome.status}, left {outcome.left}: {outcome.said[-500:]}")
                 shutil.rmtree(command.folder)
+            counts = ", ".join(f"{what} {count}" for what, count in sorted(came.items()))
             print(
-                f"{kind}: {chosen.trials} killed ({', '.join(f'{what} {count}' for what, count in sorted(came.items()))}), "
-                f"{same} built again to the same bytes, everything gone after at most {max(answers, default=0):.2f} s",
+                f"{kind}: {chosen.trials} killed ({counts}), {same} built again to the same bytes, "
+                f"everything gone after at most {max(answers, default=0):.2f} s",
                 flush=True,
             )
     for sentence in broken:

@@ -1,4 +1,4 @@
-"""The whole build on a small named world: the laws, what is redone after a change, and the same bytes however it runs."""
+"""The whole build on a small named world: the laws, what a change redoes, and the same bytes however it runs."""
 
 import hashlib
 import importlib.metadata
@@ -21,6 +21,7 @@ from corpus_ja.errors import MixError
 from corpus_ja.exports import export_kept
 from corpus_ja.report import stats
 from corpus_ja.settings import Settings
+from corpus_ja.stages import signals
 from corpus_ja.storage.manifest import read_manifest
 from corpus_ja.tasks import reading
 from tests import world as worlds
@@ -96,7 +97,9 @@ def test_every_loss_has_a_name_and_every_planted_document_its_own(built: Built) 
 
 
 def test_a_verdict_is_the_first_in_stage_order(built: Built) -> None:
-    table = built.table().filter(pl.col("id").is_in(["river/chinese and short", "river/short again", "river/contaminated again"]))
+    table = built.table().filter(
+        pl.col("id").is_in(["river/chinese and short", "river/short again", "river/contaminated again"])
+    )
     found = {row["id"]: row for row in table.iter_rows(named=True)}
     # Another language is not judged by the rules; fragments and contaminated pages never meet their copies.
     assert found["river/chinese and short"]["broken"] == ""
@@ -110,7 +113,9 @@ def test_a_document_that_a_rule_dropped_is_nobodys_survivor(built: Built) -> Non
     assert not dead & set(table["cluster"].drop_nulls())
 
 
-def test_every_kept_document_stands_in_the_shards_and_decodes_to_its_cleaned_text(built: Built, world: World, tmp_path: Path) -> None:
+def test_every_kept_document_stands_in_the_shards_and_decodes_to_its_cleaned_text(
+    built: Built, world: World, tmp_path: Path
+) -> None:
     tokenizer = Tokenizer.from_file(str(world.folder / "tokenizer" / "tokenizer.json"))
     export_kept(built.folder, built.work, tmp_path, "parquet")
     texts = {row[0]: row[1] for path in tmp_path.iterdir() for row in pl.read_parquet(path).select("id", "text").rows()}
@@ -128,10 +133,12 @@ def test_the_summary_for_programs_adds_up(built: Built) -> None:
         assert source["read"]["documents"] == source["kept"]["documents"] + sum(source["dropped"].values())
         assert source["taken"]["tokens"] <= source["kept"]["tokens"]
     assert summary["shards"]["train"]["files"] == 3
-    assert summary["shards"]["train"]["tokens"] == sum(source["taken"]["tokens"] for source in summary["sources"].values())
+    assert summary["shards"]["train"]["tokens"] == sum(
+        source["taken"]["tokens"] for source in summary["sources"].values()
+    )
 
 
-# ------------------------------------------------------------------------------------------------------ what is redone
+# ------------------------------------------------------------------------------------------------------- what is redone
 
 
 def test_a_second_build_redoes_nothing(built: Built, world: World) -> None:
@@ -150,7 +157,9 @@ def test_a_second_build_redoes_nothing(built: Built, world: World) -> None:
         ("packing", {"packing": "concat"}),
     ],
 )
-def test_another_budget_weight_or_row_length_reads_no_text(built: Built, world: World, name: str, changes: dict[str, Any]) -> None:
+def test_another_budget_weight_or_row_length_reads_no_text(
+    built: Built, world: World, name: str, changes: dict[str, Any]
+) -> None:
     other = world.build(name, changes)
     assert other.text_read == 0
     assert sum(other.tasks_now("documents", "chance", "measures", "rules", "duplicates", "tokens").values()) == 0
@@ -168,7 +177,10 @@ def test_a_tightened_limit_reads_no_text_and_drops_what_it_names(fresh: World) -
     assert after.text_read == 0
     assert after.tasks_now("documents", "measures", "tokens") == dict.fromkeys(("river", "hill", "harbour"), 0)
     assert after.tasks_now("rules") == {"river": 1, "hill": 1, "harbour": 0}
-    assert after.manifest.sources["river"].dropped["tidy_ja.short"] > before.manifest.sources["river"].dropped["tidy_ja.short"]
+    assert (
+        after.manifest.sources["river"].dropped["tidy_ja.short"]
+        > before.manifest.sources["river"].dropped["tidy_ja.short"]
+    )
     assert verification.check(after.folder) == []
 
 
@@ -182,7 +194,9 @@ def test_another_threshold_compares_only_pairs_that_were_never_compared(fresh: W
 def test_another_source_leaves_the_others_as_they_are(fresh: World) -> None:
     fresh.build()
     write_lines(fresh.folder / "island.jsonl", [{"id": f"i{n}", "text": japanese(f"island {n}")} for n in range(6)])
-    more = fresh.build("more", {"sources.island": {"jsonl": "island.jsonl", "language": "ja", "filters": ["tidy_ja.yaml"]}})
+    more = fresh.build(
+        "more", {"sources.island": {"jsonl": "island.jsonl", "language": "ja", "filters": ["tidy_ja.yaml"]}}
+    )
     for stages in (STAGES_THAT_READ_TEXT, ("chance", "rules")):
         done = more.tasks_now(*stages)
         assert done.pop("island") >= len(stages)
@@ -238,7 +252,14 @@ def test_a_smaller_fraction_is_a_subset_of_a_larger_one_and_fills_every_shard(fr
 def test_every_mix_over_a_source_holds_out_the_same_documents(built: Built, world: World) -> None:
     other = world.build(
         "otherwise",
-        {"seed": 7, "sources.harbour": None, "sources.river.filters": "none", "sources.hill.fraction": "30%", "budget": 2000, "packing": "concat"},
+        {
+            "seed": 7,
+            "sources.harbour": None,
+            "sources.river.filters": "none",
+            "sources.hill.fraction": "30%",
+            "budget": 2000,
+            "packing": "concat",
+        },
     )
     # A held-out document must also live: the other mix keeps fragments, but drops no living document of the first.
     mine = {name for name in built.held_out() if not name.startswith("harbour/")}
@@ -250,7 +271,7 @@ def test_every_mix_over_a_source_holds_out_the_same_documents(built: Built, worl
 def test_near_duplicates_of_held_out_documents_leave_training_whatever_their_source_says(fresh: World) -> None:
     everything = fresh.build("all", {"sources.river.duplicates": "none", "sources.hill.duplicates": "none"})
     assert not [verdict for verdict in everything.verdicts().values() if (verdict or "").startswith("duplicate.")]
-    held = sorted(name for name in everything.held_out() if name.startswith("hill/"))[0]
+    held = min(name for name in everything.held_out() if name.startswith("hill/"))
     text = pl.read_parquet(fresh.folder / "hill.parquet")["text"][int(held.partition("#")[2])]
     long = f"{text}\n{japanese('for length', 20)}"
     write_lines(
@@ -274,7 +295,9 @@ def test_every_source_has_at_least_one_document_in_validation(world: World) -> N
     least = world.build("least", {"validation": "0.0001%"})
     assert [name.split("/")[0] for name in sorted(least.held_out())] == ["harbour", "hill", "river"]
     clusters = dict(least.table().select("id", "cluster").rows())
-    assert all(clusters[name] is None for name in least.held_out()), "a document without near duplicates should be chosen"
+    assert all(clusters[name] is None for name in least.held_out()), (
+        "a document without near duplicates should be chosen"
+    )
     none = world.build("none", {"validation": 0})
     assert none.held_out() == set()
     assert none.manifest.validation == []
@@ -285,7 +308,11 @@ def test_every_source_has_at_least_one_document_in_validation(world: World) -> N
 
 def test_a_source_chooses_which_duplicates_leave_it(world: World) -> None:
     exact = world.build("exact", {"sources.river.duplicates": "exact"}).verdicts()
-    assert (exact["river/same"], exact["river/long"], exact["hill/hill.parquet#25"]) == ("duplicate.exact", None, "duplicate.near")
+    assert (exact["river/same"], exact["river/long"], exact["hill/hill.parquet#25"]) == (
+        "duplicate.exact",
+        None,
+        "duplicate.near",
+    )
     none = world.build("neither", {"sources.river.duplicates": "none", "sources.hill.duplicates": "none"}).verdicts()
     assert (none["river/same"], none["river/long"], none["hill/hill.parquet#24"]) == (None, None, None)
     off = world.build("off", {"duplicates": "none"}).verdicts()
@@ -310,7 +337,7 @@ def test_a_build_stops_when_duplicates_take_more_than_its_author_expects(fresh: 
     assert meant.manifest.sources["same"].dropped == {"duplicate.exact": 9}
 
 
-# -------------------------------------------------------------------------------------------------- ids, columns, epochs
+# ------------------------------------------------------------------------------------------------- ids, columns, epochs
 
 
 def test_repeated_ids_are_numbered_in_row_order_over_all_files(fresh: World) -> None:
@@ -337,14 +364,21 @@ def test_documents_without_an_id_are_named_by_their_file_and_row(built: Built) -
 
 def test_a_condition_leaves_out_what_it_says_and_a_sidecar_brings_signals(fresh: World) -> None:
     ids = [f"r{n}" for n in range(RIVER)] + ["nobody", "no one"]
-    pl.DataFrame({"id": ids, "grade": [float(n) for n in range(len(ids))]}).write_parquet(fresh.folder / "grades.parquet")
+    pl.DataFrame({"id": ids, "grade": [float(n) for n in range(len(ids))]}).write_parquet(
+        fresh.folder / "grades.parquet"
+    )
     rules = fresh.folder / "by_grade.yaml"
     rules.write_text(
         "description: Only what somebody graded well.\nlanguage: ja\nrules:\n  - name: grade\n    why: A test. (Ours)\n"
-        "    signal: grade\n    min: 10\n    missing: keep\n"
+        "    signal: grade\n    min: 10\n    missing: keep\n    examples: {keep: [{value: 10}], drop: [{value: 9}]}\n"
     )
     one = fresh.build(
-        "graded", {"sources.river.where": "score >= 2", "sources.river.sidecar": "grades.parquet", "sources.river.filters": ["by_grade.yaml"]}
+        "graded",
+        {
+            "sources.river.where": "score >= 2",
+            "sources.river.sidecar": "grades.parquet",
+            "sources.river.filters": ["by_grade.yaml"],
+        },
     )
     records = {f"river/{record['id']}": record for record in worlds.river()}
     for name, verdict in one.verdicts().items():
@@ -365,7 +399,9 @@ def test_two_and_a_half_epochs_restore_every_document_once_an_epoch(world: World
     one = world.build(name, {"packing": packing, "sources.harbour.epochs": 2.5, "sources.harbour.duplicates": "none"})
     once = restored(world.build(f"once_{packing}", {"packing": packing, "sources.harbour.duplicates": "none"}).folder)
     found = restored(one.folder)
-    by_epoch = [{name for name, epoch in found if epoch == number and name.startswith("harbour/")} for number in range(4)]
+    by_epoch = [
+        {name for name, epoch in found if epoch == number and name.startswith("harbour/")} for number in range(4)
+    ]
     whole = {name for name, _ in once if name.startswith("harbour/")}
     assert by_epoch[0] == by_epoch[1] == whole
     assert set() < by_epoch[2] < whole
@@ -426,7 +462,7 @@ def test_best_fit_and_concat_hold_the_same_documents_and_full_rows(world: World,
     assert built.manifest.packing_report["short_documents_cut"] <= concat.manifest.packing_report["short_documents_cut"]
 
 
-# --------------------------------------------------------------------------------------------- the knob reaches the code
+# -------------------------------------------------------------------------------------------- the knob reaches the code
 
 ANYTHING: dict[str, Any] = {
     "name": "other",
@@ -541,7 +577,10 @@ def knobs(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Built]:
     write_lines(place.folder / "outside.jsonl", lines)
     # Another model of the same kind: its bytes differ in what fastText does not read again, a trailing byte.
     (place.folder / "lid.ftz").write_bytes(Path(default_model_path()).read_bytes() + b"\0")
-    write_lines(place.folder / "evaluation.jsonl", [{"question": worlds.QUESTION, "answer": "望遠鏡で遠くの星をいつまでも静かに眺め続けていた人"}])
+    write_lines(
+        place.folder / "evaluation.jsonl",
+        [{"question": worlds.QUESTION, "answer": "望遠鏡で遠くの星をいつまでも静かに眺め続けていた人"}],
+    )
     write_lines(place.folder / "evaluation_2.jsonl", [{"question": japanese("river 8")}])
     pl.DataFrame({"id": ["r1"], "grade": [1.0]}).write_parquet(place.folder / "grades.parquet")
     return place, place.build()
@@ -550,7 +589,9 @@ def knobs(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Built]:
 def test_every_setting_is_covered_by_the_tests_below() -> None:
     known = set(settings_of(config.Mix))
     missing = {name for name in known - set(ANYTHING) if not CHANGES_NOTHING.fullmatch(name)}
-    assert not missing, f"new settings: give each another value in ANYTHING, or say in CHANGES_NOTHING why not: {missing}"
+    assert not missing, (
+        f"new settings: give each another value in ANYTHING, or say in CHANGES_NOTHING why not: {missing}"
+    )
     assert not set(ANYTHING) - known
 
 
@@ -560,7 +601,9 @@ def test_every_setting_changes_the_fingerprint_of_the_build(knobs: tuple[World, 
     value = ANYTHING[key]
     if value is None:  # it cannot be loaded here: the setting itself must be covered
         loaded = config.load_mix(place.mix())
-        values = with_value(config.plain(loaded.mix) if hasattr(config, "plain") else loaded.mix.model_dump(mode="json"), key, "other")
+        values = with_value(
+            config.plain(loaded.mix) if hasattr(config, "plain") else loaded.mix.model_dump(mode="json"), key, "other"
+        )
         changed = replace(loaded, mix=Unchecked(values))  # type: ignore[arg-type]
     else:
         changed = config.load_mix(place.mix(), [f"{key}={json.dumps(value, ensure_ascii=False)}"])
@@ -664,8 +707,8 @@ def test_the_output_is_what_it_was_unless_a_version_was_raised(tmp_path: Path) -
     if changed and not raised:
         moved = {name: version for name, version in made["libraries"].items() if version != kept["libraries"].get(name)}
         pytest.fail(
-            f"The output of {', '.join(changed)} changed. Raise VERSION of the module in stages/ or tasks/ that you changed "
-            f"(the first of these is where to look{f'; or is it {moved}?' if moved else ''}), {renew}"
+            f"The output of {', '.join(changed)} changed. Raise VERSION of the module in stages/ or tasks/ "
+            f"that you changed (the first of these is where to look{f'; or is it {moved}?' if moved else ''}), {renew}"
         )
     assert not raised, f"VERSION of {', '.join(raised)} was raised; {renew}"
     if same_libraries:
@@ -674,7 +717,7 @@ def test_the_output_is_what_it_was_unless_a_version_was_raised(tmp_path: Path) -
 
 def test_a_build_of_an_older_version_is_not_taken_for_this_one(fresh: World, monkeypatch: pytest.MonkeyPatch) -> None:
     first = fresh.build()
-    monkeypatch.setattr(pipeline.signals, "VERSION", pipeline.signals.VERSION + 1)
+    monkeypatch.setattr(signals, "VERSION", signals.VERSION + 1)
     again = fresh.build()
     assert again.made
     assert again.manifest.fingerprint != first.manifest.fingerprint

@@ -1,5 +1,6 @@
 """A mix file, whatever is in it, is a mix or one sentence: the file, the line, the key, and what to write instead."""
 
+import functools
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from corpus_ja import config
 from corpus_ja.config import LoadedMix, expand, load_mix
 from corpus_ja.errors import ConfigError, CorpusError
+from corpus_ja.storage.evaluation import read_jglue
 
 QUICKSTART = Path(__file__).resolve().parents[1] / "recipes" / "quickstart"
 MIX = f"""name: small
@@ -26,6 +29,14 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture
+def _remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parts of loading that do not depend on the mix's own text are done once, so that thousands of mixes can be tried."""
+    monkeypatch.setattr(config, "parse_rule_set", functools.cache(config.parse_rule_set))
+    monkeypatch.setattr(config.tokens, "describe", functools.cache(config.tokens.describe))
+    monkeypatch.setattr(config, "read_jglue", functools.cache(lambda folder: list(read_jglue(folder))))
 
 
 @pytest.fixture
@@ -472,7 +483,8 @@ def loads_or_complains(mix: Path) -> LoadedMix | None:
         return None
 
 
-@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@pytest.mark.usefixtures("_remembered")
+@settings(max_examples=700, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_mix_with_any_values_changed_is_a_mix_or_a_sentence(mix: Path, data: st.DataObject) -> None:
     values = yaml.safe_load((QUICKSTART / "mix.yaml").read_text(encoding="utf-8"))
@@ -481,8 +493,9 @@ def test_a_mix_with_any_values_changed_is_a_mix_or_a_sentence(mix: Path, data: s
     for place in data.draw(st.lists(st.sampled_from(PLACES), min_size=1, max_size=3)):
         parent: Any = values
         for key in place[:-1]:
-            parent = parent[key] if (isinstance(parent, dict) and key in parent) or (isinstance(parent, list) and isinstance(key, int)) else None
-        if not isinstance(parent, dict | list) or (isinstance(parent, dict) and place[-1] not in parent):
+            inside = key in parent if isinstance(parent, dict) else isinstance(parent, list) and key in range(len(parent))
+            parent = parent[key] if inside else None
+        if place[-1] not in (range(len(parent)) if isinstance(parent, list) else parent or {} if isinstance(parent, dict) else ()):
             continue  # an earlier change took it away
         match data.draw(st.sampled_from(["replace", "drop", "rename", "copy"])):
             case "drop":
@@ -497,7 +510,8 @@ def test_a_mix_with_any_values_changed_is_a_mix_or_a_sentence(mix: Path, data: s
     loads_or_complains(mix)
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.usefixtures("_remembered")
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_mix_with_any_bytes_changed_is_a_mix_or_a_sentence(mix: Path, data: st.DataObject) -> None:
     content = bytearray((QUICKSTART / "mix.yaml").read_bytes())
@@ -511,7 +525,8 @@ def test_a_mix_with_any_bytes_changed_is_a_mix_or_a_sentence(mix: Path, data: st
     loads_or_complains(mix)
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.usefixtures("_remembered")
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(overrides=st.lists(st.one_of(st.text(max_size=20), st.builds("{}={}".format, st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(".".join), st.text(max_size=10) | JUNK.map(str))), max_size=3))
 def test_any_overrides_give_a_mix_or_a_sentence(mix: Path, overrides: list[str]) -> None:
     mix.write_text(MIX, encoding="utf-8")

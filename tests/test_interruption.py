@@ -1,4 +1,4 @@
-"""Builds that are killed, interrupted, doubled or overtaken by a change: the next one gives the bytes of an undisturbed one.
+"""Builds that are killed, interrupted, doubled or overtaken by a change: the next gives the bytes of an undisturbed one.
 
 `benchmarks/kill.py` does the same twenty times each on the quickstart.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from corpus_ja import pipeline, verification
+from corpus_ja import publishing, verification
 from corpus_ja.errors import CorpusError
 from corpus_ja.storage.shards import TEMPORARY
 from tests.world import REPOSITORY, World, japanese, write_lines
@@ -78,14 +78,14 @@ def until_locked(output: Path) -> None:
     pytest.fail("the build did not begin")
 
 
-# ---------------------------------------------------------------------------------------------------------------- killed
+# --------------------------------------------------------------------------------------------------------------- killed
 
 
 def test_a_build_killed_again_and_again_ends_in_the_same_bytes_and_leaves_no_process(
     kill: ModuleType, world: World, undisturbed: tuple[dict[str, str], float], tmp_path: Path
 ) -> None:
     shards, duration = undisturbed
-    draw = random.Random(SEED)
+    draw = random.Random(SEED)  # noqa: S311 - moments, not secrets
     command = kill.Command(world.folder / "world.yaml", tmp_path)
     for _ in range(3):
         outcome = kill.kill_parent(command, draw.random() * duration)
@@ -100,7 +100,7 @@ def test_a_killed_worker_is_a_sentence_with_its_task_and_the_next_build_goes_on(
     kill: ModuleType, world: World, undisturbed: tuple[dict[str, str], float], tmp_path: Path
 ) -> None:
     shards, duration = undisturbed
-    draw = random.Random(SEED)
+    draw = random.Random(SEED)  # noqa: S311 - moments, not secrets
     command = kill.Command(world.folder / "world.yaml", tmp_path)
     sentences = 0
     for _ in range(3):
@@ -122,7 +122,7 @@ def test_a_build_killed_while_it_publishes_only_has_to_publish_again(
     world = World.make(tmp_path / "world")
     first = world.build(output=tmp_path / "first", work=tmp_path / "other work")
     taken = 0
-    link = pipeline._link
+    link = publishing._link
 
     def killed(origin: Path, target: Path) -> None:
         nonlocal taken
@@ -132,7 +132,7 @@ def test_a_build_killed_while_it_publishes_only_has_to_publish_again(
         link(origin, target)
 
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline, "_link", killed)
+        patched.setattr(publishing, "_link", killed)
         with pytest.raises(KeyboardInterrupt):
             world.build()
     assert list((world.folder / "builds" / "world").glob(f"{TEMPORARY}*"))
@@ -142,7 +142,9 @@ def test_a_build_killed_while_it_publishes_only_has_to_publish_again(
     assert not list(again.folder.glob(f"{TEMPORARY}*"))
 
 
-def test_a_packed_shard_that_is_gone_from_the_work_is_packed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_packed_shard_that_is_gone_from_the_work_is_packed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = World.make(tmp_path / "world")
     first = world.build(output=tmp_path / "first", work=tmp_path / "other work")
 
@@ -159,7 +161,9 @@ def test_a_packed_shard_that_is_gone_from_the_work_is_packed_again(tmp_path: Pat
     assert {record.stage: record.tasks_now for record in again.manifest.stages if record.tasks_now} == {"shards": 1}
 
 
-def test_the_manifest_of_the_old_build_is_gone_before_its_shards_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_manifest_of_the_old_build_is_gone_before_its_shards_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = World.make(tmp_path / "world")
     world.build()
 
@@ -175,7 +179,7 @@ def test_the_manifest_of_the_old_build_is_gone_before_its_shards_are(tmp_path: P
     assert verification.check(world.build(overrides=["seed=7"]).folder) == []
 
 
-# ----------------------------------------------------------------------------------------------------------- interrupted
+# ---------------------------------------------------------------------------------------------------------- interrupted
 
 
 def test_ctrl_c_is_a_sentence_and_status_130_and_leaves_no_process(running: Any) -> None:  # noqa: ANN401 - of kill.py
@@ -190,12 +194,19 @@ def test_ctrl_c_is_a_sentence_and_status_130_and_leaves_no_process(running: Any)
     assert running.left() == []
 
 
-# -------------------------------------------------------------------------------------------------------------- two at once
+# ---------------------------------------------------------------------------------------------------------- two at once
 
 
-def test_a_second_build_into_the_same_folder_is_told_so(running: Any, kill: ModuleType, world: World, tmp_path: Path) -> None:  # noqa: ANN401
+def test_a_second_build_into_the_same_folder_is_told_so(
+    running: Any,  # noqa: ANN401 - of kill.py
+    kill: ModuleType,
+    world: World,
+    tmp_path: Path,
+) -> None:
     output = kill.Command(world.folder / "world.yaml", tmp_path).output
-    with pytest.raises(CorpusError, match=rf"^Another build is writing to {output}; wait for it, or choose another folder"):
+    with pytest.raises(
+        CorpusError, match=rf"^Another build is writing to {output}; wait for it, or choose another folder"
+    ):
         world.build(output=output, work=tmp_path / "other work")
     assert running.wait(60) == 0, running.said.read_text()
     assert verification.check(output) == []
@@ -206,8 +217,22 @@ def test_two_builds_that_share_their_work_both_give_the_same_bytes(
 ) -> None:
     shards, _ = undisturbed
     folders = [tmp_path / "builds" / name for name in ("one", "two")]
-    command = [sys.executable, "-m", "corpus_ja.cli", "build", "--mix", str(world.folder / "world.yaml"), "--workers", "1"]
-    both = [kill.subprocess.Popen([*command, "--output", str(folder)], stdout=kill.subprocess.PIPE, stderr=kill.subprocess.STDOUT, text=True) for folder in folders]
+    command = [
+        sys.executable,
+        "-m",
+        "corpus_ja.cli",
+        "build",
+        "--mix",
+        str(world.folder / "world.yaml"),
+        "--workers",
+        "1",
+    ]
+    both = [
+        kill.subprocess.Popen(
+            [*command, "--output", str(folder)], stdout=kill.subprocess.PIPE, stderr=kill.subprocess.STDOUT, text=True
+        )
+        for folder in folders
+    ]
     for process, folder in zip(both, folders, strict=True):
         said, _ = process.communicate(timeout=120)
         if process.returncode:  # the other one took the packed shards out of the work they share
@@ -215,7 +240,10 @@ def test_two_builds_that_share_their_work_both_give_the_same_bytes(
             assert "Traceback" not in said
             again = kill.subprocess.run([*command, "--output", str(folder)], check=True, capture_output=True)
             assert again.returncode == 0
-        found = {path.name: kill.hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted((folder / "shards").iterdir())}
+        found = {
+            path.name: kill.hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted((folder / "shards").iterdir())
+        }
         assert found == shards
 
 
@@ -230,7 +258,7 @@ def test_a_documents_file_whose_ids_were_numbered_is_not_replaced_by_a_slower_ne
     assert (folder / "00000.parquet").read_bytes() == numbered
 
 
-# ------------------------------------------------------------------------------------------------------------------ changes
+# -------------------------------------------------------------------------------------------------------------- changes
 
 
 def test_a_changed_input_is_noticed_and_only_its_source_read_again(tmp_path: Path) -> None:

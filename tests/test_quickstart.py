@@ -24,13 +24,40 @@ from tests.world import QUICKSTART, REPOSITORY, restored
 MIX = QUICKSTART / "mix.yaml"
 GOOD = ("good", "good_in_menus")
 
-NOT_PROSE = {"too_few_sentence_ends", "too_few_text_lines", "only_short_lines", "noisy", "too_few_particles", "too_little_hiragana"}
-MENU_RULES = NOT_PROSE | {"menu_words", "one_menu_word", "words_without_letters", "stop_words", "stop_word_share", "words_apart"}
+NOT_PROSE = {
+    "too_few_sentence_ends",
+    "too_few_text_lines",
+    "only_short_lines",
+    "noisy",
+    "too_few_particles",
+    "too_little_hiragana",
+}
+MENU_RULES = NOT_PROSE | {
+    "menu_words",
+    "one_menu_word",
+    "words_without_letters",
+    "stop_words",
+    "stop_word_share",
+    "words_apart",
+}
 SHOP_RULES = NOT_PROSE | {"shop_words", "prices", "menu_words"}
 KEYWORD_RULES = NOT_PROSE | {"words_apart", "stop_words", "stop_word_share", "repeated_phrases"}
-REPETITION_RULES = {"repeated_lines", "repeated_sentences", "repeated_phrases", "repeated_wording", "only_short_lines", "stop_words"}
+REPETITION_RULES = {
+    "repeated_lines",
+    "repeated_sentences",
+    "repeated_phrases",
+    "repeated_wording",
+    "only_short_lines",
+    "stop_words",
+}
 # A table of names and numbers has next to no kana, so the language model may take it for Chinese.
-TABLE_RULES = NOT_PROSE | {"language", "table_lines", "number_lines", "too_little_hiragana_in_all", "words_without_letters"}
+TABLE_RULES = NOT_PROSE | {
+    "language",
+    "table_lines",
+    "number_lines",
+    "too_little_hiragana_in_all",
+    "words_without_letters",
+}
 
 FALLS: dict[str, set[str]] = {
     "copy_exact": {"duplicate.exact"},
@@ -51,7 +78,7 @@ FALLS: dict[str, set[str]] = {
 }
 """By label, the verdicts it may fall with; a rule goes by its name without its file's."""
 NOT_YET_CAUGHT = {"spam"}
-"""Machine-written filler in good Japanese: no rule of the first set catches it, and the model filters of a later issue should."""
+"""Machine-written filler in good Japanese, which no rule of the first set catches."""
 CONTAMINATED = {"web-090": "jcommonsenseqa", "web-091": "jnli", "web-092": "jsquad"}
 
 
@@ -94,7 +121,9 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Quickstart:
 @pytest.fixture(scope="session")
 def kept_texts(quickstart: Quickstart) -> dict[str, str]:
     files = sorted((quickstart.folder.parents[1] / "kept").iterdir())
-    assert [path.name for path in files] == [f"{name}-00000.parquet" for name in sorted(quickstart.manifest.source_names)]
+    assert [path.name for path in files] == [
+        f"{name}-00000.parquet" for name in sorted(quickstart.manifest.source_names)
+    ]
     return dict(pl.concat([pl.read_parquet(path).select("id", "text") for path in files]).rows())
 
 
@@ -109,7 +138,7 @@ def write() -> ModuleType:
     return module
 
 
-# ------------------------------------------------------------------------------------------------------ what it consists of
+# -------------------------------------------------------------------------------------------------- what it consists of
 
 
 def test_there_are_at_least_150_documents_in_two_languages_and_every_planted_kind(quickstart: Quickstart) -> None:
@@ -121,15 +150,21 @@ def test_there_are_at_least_150_documents_in_two_languages_and_every_planted_kin
     assert list(quickstart.manifest.sources) == ["wikipedia_ja", "oscar_ja", "cosmopedia", "slimpajama"]
 
 
-def test_the_data_files_hold_what_the_readable_texts_say(write: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_data_files_hold_what_the_readable_texts_say(
+    write: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     documents = write.read_texts()
     monkeypatch.setattr(write, "read_texts", lambda: documents)
     monkeypatch.setattr(write, "HERE", tmp_path)
     write.write()
     for made in sorted(path for path in tmp_path.rglob("*") if path.is_file()):
         stored = QUICKSTART / made.relative_to(tmp_path)
-        assert content(made) == content(stored), f"{stored.name} is not what recipes/quickstart/write.py writes: run it again"
-    assert {path.name for path in (tmp_path / "data").iterdir()} == {path.name for path in (QUICKSTART / "data").iterdir()}
+        assert content(made) == content(stored), (
+            f"{stored.name} is not what recipes/quickstart/write.py writes: run it again"
+        )
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {
+        path.name for path in (QUICKSTART / "data").iterdir()
+    }
 
 
 def content(path: Path) -> object:
@@ -143,7 +178,7 @@ def content(path: Path) -> object:
     return path.read_bytes()
 
 
-# -------------------------------------------------------------------------------------------------------- who stays and falls
+# -------------------------------------------------------------------------------------------------- who stays and falls
 
 
 def test_every_good_document_is_kept_or_survives_as_one_of_its_cluster(quickstart: Quickstart) -> None:
@@ -175,7 +210,9 @@ def test_what_was_planted_falls_by_a_name_that_fits(quickstart: Quickstart, labe
             verdict = quickstart.documents[row["copy_of"]]["dropped_by"]
             assert quickstart.documents[row["copy_of"]]["cluster"] == row["id"]
         assert verdict is not None, f"{row['id']} ({label}) was kept"
-        assert re.sub(r"^(corpus|wikipedia|oscar)_(ja|en)\.", "", verdict) in FALLS[label], f"{row['id']} ({label}) fell as {verdict}"
+        assert re.sub(r"^(corpus|wikipedia|oscar)_(ja|en)\.", "", verdict) in FALLS[label], (
+            f"{row['id']} ({label}) fell as {verdict}"
+        )
 
 
 def test_copies_meet_across_sources(quickstart: Quickstart) -> None:
@@ -188,7 +225,9 @@ def test_copies_meet_across_sources(quickstart: Quickstart) -> None:
 def test_a_page_with_an_evaluation_question_falls_by_the_name_of_its_set(quickstart: Quickstart) -> None:
     found = {row["id"].removeprefix("oscar_ja/"): row["dropped_by"] for row in quickstart.labelled("contaminated")}
     assert found == {page: f"decontaminate.{name}" for page, name in CONTAMINATED.items()}
-    others = [row["id"] for row in quickstart.documents.values() if (row["dropped_by"] or "").startswith("decontaminate.")]
+    others = [
+        row["id"] for row in quickstart.documents.values() if (row["dropped_by"] or "").startswith("decontaminate.")
+    ]
     assert len(others) == len(found)
 
 
@@ -205,7 +244,7 @@ def test_broken_lines_are_set_aside_by_name_and_nothing_else_is(quickstart: Quic
     }
 
 
-# -------------------------------------------------------------------------------------------------------- what is in the shards
+# ------------------------------------------------------------------------------------------------ what is in the shards
 
 
 def test_every_document_restored_from_the_shards_decodes_to_its_cleaned_text(
@@ -260,7 +299,7 @@ def test_the_indentation_of_code_is_kept(write: ModuleType, kept_texts: dict[str
     assert [line for line in indented if f"\n{line}\n" not in f"\n{texts}\n"] == []
 
 
-# -------------------------------------------------------------------------------------------------------- as a person sees it
+# -------------------------------------------------------------------------------------------------- as a person sees it
 
 
 def test_the_build_ends_with_the_funnel_and_the_path_of_the_shards(quickstart: Quickstart) -> None:
@@ -273,7 +312,9 @@ def test_the_build_ends_with_the_funnel_and_the_path_of_the_shards(quickstart: Q
 def test_a_second_build_redoes_nothing_and_says_so(quickstart: Quickstart) -> None:
     before = {path: path.stat().st_mtime_ns for path in quickstart.folder.rglob("*.*") if path.name != ".lock"}
     said = corpus_ja("build", "--mix", MIX, folder=quickstart.folder.parents[1])
-    assert "Nothing to do: this build is complete, and neither its mix nor its inputs have changed." in " ".join(said.split())
+    assert "Nothing to do: this build is complete, and neither its mix nor its inputs have changed." in " ".join(
+        said.split()
+    )
     assert before == {path: path.stat().st_mtime_ns for path in quickstart.folder.rglob("*.*") if path.name != ".lock"}
 
 

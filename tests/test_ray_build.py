@@ -45,13 +45,12 @@ for script; do :; done
 last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' "$script")
 pik=$(sed -n 's/^srun.* launch_pickled_pipeline \\(.*\\)$/\\1/p' "$script")
 : > "$FAKE_SLURM/queue"
-"$PYTHON" "$FAKE_SLURM/array.py" "$pik" "$last" > "$FAKE_SLURM/noise" 2>&1
+"$PYTHON" "$FAKE_SLURM/elements.py" "$pik" "$last" > "$FAKE_SLURM/noise" 2>&1
 echo "Submitted batch job 4711"
 """
 ARRAY = """
 import os, sys
 import dill
-from datatrove.utils._import_utils import is_rich_available
 for number in range(int(sys.argv[2]) + 1):
     os.environ["SLURM_ARRAY_TASK_ID"] = str(number)
     os.environ.update(SLURM_ARRAY_JOB_ID="4711", SLURM_NODELIST="node1", RUN_OFFSET="0")
@@ -70,7 +69,7 @@ def test_the_array_jobs_of_slurm_give_the_same_bytes_as_this_process(
     for name, text in {**FAKE_SLURM, "sbatch": RUN_AT_ONCE}.items():
         (commands / name).write_text(f"#!/bin/bash\n{text}\n")
         (commands / name).chmod(0o755)
-    (state / "array.py").write_text(ARRAY)
+    (state / "elements.py").write_text(ARRAY)
     monkeypatch.setenv("PATH", str(commands), prepend=":")
     monkeypatch.setenv("FAKE_SLURM", str(state))
     monkeypatch.setenv("PYTHON", sys.executable)

@@ -31,21 +31,20 @@ QUICKSTART = REPOSITORY / "recipes" / "quickstart"
 
 Record = dict[str, Any]
 
-PLACES = "港 川上 山里 市場 駅前 岬 学校 畑 神社 温泉 図書館 工場 半島 集落 橋 峠 湖 酒蔵 寺 広場".split()
-PEOPLE = "祖母 漁師 先生 医者 大工 少年 旅人 司書 船長 農夫 画家 職人 姉 駅長 料理人 庭師 学生 郵便屋 猟師 靴屋".split()
-THINGS = "手紙 地図 時計 傘 釣り竿 帽子 楽器 薬草 古い本 写真 焼き物 提灯 自転車 鏡 織物 鍋 机 笛 切手 種".split()
-DOINGS = (
-    "を直していた を探しに来た をゆっくり眺めた を友人に渡した を棚に並べた を忘れて帰った を丁寧に磨いた をそっと包んだ を高く掲げた "
-    "を静かに閉じた を売りに出した を大切にしまった"
-).split()
-TIMES = "朝早く 夕方 雨の日に 夏の終わりに 雪の夜 祭りの前に 昼過ぎ 春先に 霧の朝 風の強い日に 月の夜 収穫のあと".split()
-ENDS = (
-    "その音は遠くまで聞こえた。 誰もそれを笑わなかった。 空には雲が流れていた。 次の日もまた同じだった。 水は冷たく澄んでいた。 "
-    "犬がその後をついて行った。 茶を飲みながら長く話した。 道は細く続いていた。 灯りが一つ消えた。 それで皆は安心した。"
-).split()
+WORDS = {
+    "place": "港 川上 山里 市場 駅前 岬 学校 畑 神社 温泉 図書館 工場 半島 集落 橋 峠 湖 酒蔵 寺 広場",
+    "person": "祖母 漁師 先生 医者 大工 少年 旅人 司書 船長 農夫 画家 職人 姉 駅長 料理人 庭師 学生 郵便屋 猟師 靴屋",
+    "thing": "手紙 地図 時計 傘 釣り竿 帽子 楽器 薬草 古い本 写真 焼き物 提灯 自転車 鏡 織物 鍋 机 笛 切手 種",
+    "doing": "を直していた を探しに来た をゆっくり眺めた を友人に渡した を棚に並べた を忘れて帰った を丁寧に磨いた "
+    "をそっと包んだ を高く掲げた を静かに閉じた を売りに出した を大切にしまった",
+    "time": "朝早く 夕方 雨の日に 夏の終わりに 雪の夜 祭りの前に 昼過ぎ 春先に 霧の朝 風の強い日に 月の夜 収穫のあと",
+    "end": "その音は遠くまで聞こえた。 誰もそれを笑わなかった。 空には雲が流れていた。 次の日もまた同じだった。 "
+    "水は冷たく澄んでいた。 犬がその後をついて行った。 茶を飲みながら長く話した。 道は細く続いていた。 "
+    "灯りが一つ消えた。 それで皆は安心した。",
+}
 ENGLISH = {
-    "who": "the keeper|my aunt|a young doctor|the old sailor|our teacher|the baker|a tired clerk|the gardener|his brother|"
-    "the potter|a travelling judge|the miller",
+    "who": "the keeper|my aunt|a young doctor|the old sailor|our teacher|the baker|a tired clerk|the gardener|"
+    "his brother|the potter|a travelling judge|the miller",
     "did": "mended|carried|described|hid|painted|sold|remembered|weighed|borrowed|polished|counted|drew",
     "what": "the broken clock|a map of the coast|three letters|the copper kettle|an unfinished story|the long rope|"
     "a basket of plums|the silver flute|two wooden chairs|the harbour bell|a coat with no buttons|the winter accounts",
@@ -78,8 +77,11 @@ def japanese(name: str, sentences: int = 0) -> str:
     draws = Draws(name)
     lines = []
     for _ in range(sentences or 4 + draws.below(9)):
-        line = f"{draws.one(TIMES)}、{draws.one(PLACES)}の{draws.one(PEOPLE)}は{draws.one(THINGS)}{draws.one(DOINGS)}。"
-        lines.append(line + (draws.one(ENDS) if draws.below(2) else ""))
+        time, place, person, thing, doing = (
+            draws.one(WORDS[kind].split()) for kind in ("time", "place", "person", "thing", "doing")
+        )
+        end = draws.one(WORDS["end"].split()) if draws.below(2) else ""
+        lines.append(f"{time}、{place}の{person}は{thing}{doing}。{end}")
     return "\n".join(lines)
 
 
@@ -125,7 +127,12 @@ MIX: dict[str, Any] = {
     "validation": "5%",
     "shards": 3,
     "sources": {
-        "river": {"jsonl": "river/*.jsonl", "language": "ja", "filters": ["tidy_ja.yaml"], "columns": {"score": "score"}},
+        "river": {
+            "jsonl": "river/*.jsonl",
+            "language": "ja",
+            "filters": ["tidy_ja.yaml"],
+            "columns": {"score": "score"},
+        },
         "hill": {"parquet": "hill.parquet", "language": "ja", "filters": ["tidy_ja.yaml"]},
         "harbour": {"jsonl": "harbour.jsonl", "language": "en", "filters": ["tidy_en.yaml"]},
     },
@@ -141,7 +148,10 @@ RIVER, HILL, HARBOUR = 30, 24, 24
 
 def river() -> list[Record]:
     """The records of `river`, in the order of its two files, broken lines not among them."""
-    records = [{"id": f"r{n}", "text": japanese(f"river {n}"), "score": n % 5, "url": f"https://river.example/{n}"} for n in range(RIVER)]
+    records = [
+        {"id": f"r{n}", "text": japanese(f"river {n}"), "score": n % 5, "url": f"https://river.example/{n}"}
+        for n in range(RIVER)
+    ]
     long = japanese("long", 30)
     planted = {
         "same": records[6]["text"],
@@ -158,7 +168,12 @@ def river() -> list[Record]:
     return records + [{"id": name, "text": text, "score": 4, "url": None} for name, text in planted.items()]
 
 
-BROKEN_LINES = ['{"id": "cut", "text": "途中で', '["no", "object"]', '{"id": "textless"}', '{"id": "number", "text": 5}']
+BROKEN_LINES = [
+    '{"id": "cut", "text": "途中で',
+    '["no", "object"]',
+    '{"id": "textless"}',
+    '{"id": "number", "text": 5}',
+]
 """Lines of the second file of `river` that are no documents."""
 
 
@@ -184,10 +199,16 @@ class World:
         write_lines(folder / "river" / "b.jsonl", records[17:], BROKEN_LINES)
         texts = [japanese(f"hill {n}") for n in range(HILL)]
         texts += [records[5]["text"], f"{japanese('long', 30)}\n{japanese('another end')[:24]}"]
-        pl.DataFrame({"title": [f"丘{n}" for n in range(len(texts))], "text": texts}).write_parquet(folder / "hill.parquet")
+        pl.DataFrame({"title": [f"丘{n}" for n in range(len(texts))], "text": texts}).write_parquet(
+            folder / "hill.parquet"
+        )
         # Two documents without an id of their own, two with the same one.
         harbour: list[Record] = [{"id": f"h{n}", "text": english(f"harbour {n}")} for n in range(HARBOUR)]
-        harbour += [{"id": "h0", "text": english("second h0")}, {"text": english("nameless")}, {"id": "h0", "text": english("third h0")}]
+        harbour += [
+            {"id": "h0", "text": english("second h0")},
+            {"text": english("nameless")},
+            {"id": "h0", "text": english("third h0")},
+        ]
         write_lines(folder / "harbour.jsonl", harbour)
         for language in ("ja", "en"):
             (folder / f"tidy_{language}.yaml").write_text(RULES.replace("LANGUAGE", language), encoding="utf-8")
@@ -246,7 +267,10 @@ class Built:
     @property
     def shards(self) -> dict[str, str]:
         """The SHA-256 of every shard by name, from the files."""
-        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted((self.folder / "shards").iterdir())}
+        return {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted((self.folder / "shards").iterdir())
+        }
 
     @property
     def text_read(self) -> int:
@@ -263,7 +287,11 @@ class Built:
 
     def verdicts(self) -> dict[str, str | None]:
         """Every document's verdict by id."""
-        return {row[0]: row[1] for frame in verdicts(self.folder, self.work) for row in frame.select("id", "dropped_by").rows()}
+        return {
+            row[0]: row[1]
+            for frame in verdicts(self.folder, self.work)
+            for row in frame.select("id", "dropped_by").rows()
+        }
 
     def table(self) -> pl.DataFrame:
         """Every document with its verdict, allotment, cluster and signals."""
@@ -302,7 +330,7 @@ class Here(Executor):
     def run(self, stage: str, tasks: Sequence[Task[Any]], on_done: Callable[[Task[Any]], None]) -> None:
         del stage
         for task in tasks:
-            function, argument = pickle.loads(task.packed())
+            function, argument = pickle.loads(task.packed())  # noqa: S301 - packed here
             function(argument)
             on_done(task)
 

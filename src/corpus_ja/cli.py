@@ -138,7 +138,7 @@ def clean(
 
     Example: corpus-ja clean --dry-run
     """
-    from corpus_ja.pipeline import remove_unused
+    from corpus_ja.publishing import remove_unused
 
     removed = remove_unused(builds, work or builds / "work", dry_run=dry_run)
     verb = "would be removed" if dry_run else "removed"

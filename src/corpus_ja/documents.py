@@ -25,9 +25,9 @@ Draws = np.ndarray[tuple[int], np.dtype[np.uint64]]
 
 
 def draws(seed: int, purpose: str, ids: Iterable[str]) -> Draws:
-    """One 64-bit number a document: u(purpose, id) × 2**64, uniform over 0 .. 2**64 - 1.
+    r"""One 64-bit number a document: u(purpose, id) × 2**64, uniform over 0 .. 2**64 - 1.
 
-    `xxh3_64(f"{seed}\\0{purpose}\\0{id}")`; each purpose is a stream of its own, so a 10% sample fills every bucket.
+    `xxh3_64(f"{seed}\0{purpose}\0{id}")`; each purpose is a stream of its own, so a 10% sample fills every bucket.
     """
     prefix = f"{seed}\0{purpose}\0".encode()
     digest = xxhash.xxh3_64_intdigest

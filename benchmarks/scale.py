@@ -260,7 +260,7 @@ def gather(task: str, documents: int, folder: Path, *, prepare: bool) -> None:
     import polars as pl
 
     from corpus_ja.executors import PeakMemory
-    from corpus_ja.stages import mixing
+    from corpus_ja.stages import clusters, mixing
     from corpus_ja.storage.shards import write_frame
     from corpus_ja.tasks import allotting, matching, reading
 
@@ -278,7 +278,7 @@ def gather(task: str, documents: int, folder: Path, *, prepare: bool) -> None:
                 }
             )
             # Every document has a near duplicate, so that each is a candidate: the worst case.
-            band = np.arange(first, first + a_part, dtype=np.uint64) // 2 + 1
+            band = (np.arange(first, first + a_part, dtype=np.uint64) // 2 + 1) * np.uint64(0x9E3779B97F4A7C15)
             keys = {
                 name: chance.integers(1, 2**63, a_part, dtype=np.uint64) for name in ("key_high", "key_low", "url_key")
             }
@@ -291,30 +291,25 @@ def gather(task: str, documents: int, folder: Path, *, prepare: bool) -> None:
             )
             write_frame(
                 folder / "signatures" / f"{part}.parquet",
-                pl.DataFrame({**keys, "length": ones * 1000, "band_0": band}),
+                pl.DataFrame({**keys, "length": ones * 1000, "head": names, "band_0": band}),
             )
             write_frame(
                 folder / "counts" / f"{part}.parquet",
                 pl.DataFrame({"bytes": ones * 3000, "characters": ones * 1000, "tokens": ones * 1000}),
             )
-        if task in {"pairs", "survivors"}:
-            matching.FindBuckets(_match_parts(folder, parts), "band_0", folder).run()
-        if task == "survivors":
-            chunks = matching.PairUp(_match_parts(folder, parts), ("band_0",), 8, folder).run()["chunks"]
-            for index in range(chunks):
-                pairs = matching.load_array(folder / f"pairs-{index:05d}.npy")
-                matching.save_array(folder / f"verified-{index:05d}.npy", np.ones(len(pairs)))
-            (folder / "chunks").write_text(str(chunks), encoding="ascii")
+        if task == "pairs":
+            matching.FindBuckets(_match_parts(folder, parts, a_part), "band_0", folder).run()
         return
     with PeakMemory() as peak:
         if task == "ids":
             reading.NumberRepeats("source", folder / "documents", tuple(parts), None).run()
         elif task == "buckets":
-            matching.FindBuckets(_match_parts(folder, parts), "band_0", folder).run()
+            matching.FindBuckets(_match_parts(folder, parts, a_part), "band_0", folder).run()
         elif task == "pairs":
-            matching.PairUp(_match_parts(folder, parts), ("band_0",), 8, folder).run()
+            matching.PairUp(_match_parts(folder, parts, a_part), ("band_0",), 8, folder, folder).run()
         elif task == "survivors":
-            matching.Decide(int((folder / "chunks").read_text(encoding="ascii")), 0.8, folder).run()
+            everyone = np.arange(documents)
+            clusters.survivors(everyone.astype(np.uint32), everyone, everyone.reshape(-1, 2))
         else:
             places = tuple(
                 allotting.MixPart(
@@ -329,16 +324,17 @@ def gather(task: str, documents: int, folder: Path, *, prepare: bool) -> None:
     print(peak.bytes)
 
 
-def _match_parts(folder: Path, parts: list[str]) -> "tuple[Any, ...]":
-    from corpus_ja.tasks.matching import Part
+def _match_parts(folder: Path, parts: list[str], rows: int) -> Path:
+    from corpus_ja.tasks.matching import Part, write_parts
 
-    return tuple(
+    own = [
         Part(
-            "source", part, folder / "documents" / f"{part}.parquet", folder / "signatures" / f"{part}.parquet",
+            "source", part, rows, folder / "documents" / f"{part}.parquet", folder / "signatures" / f"{part}.parquet",
             folder / "rules" / f"{part}.parquet", folder / "chance" / f"{part}.parquet", "near", 0, 2**54,
         )
         for part in parts
-    )  # fmt: skip
+    ]  # fmt: skip
+    return write_parts(folder / "parts.json", own)
 
 
 # ----------------------------------------------------------------------------------------------------------------- main

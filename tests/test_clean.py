@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus_ja.stages import clean as stage
-from corpus_ja.stages.clean import Clean, clean, trim_menus
+from corpus_ja.stages.clean import Clean, clean, clean_counted, trim_menus
 
 REMOVED = {*range(0x20), *range(0x7F, 0xA0)} - {9, 10} | {0xAD, 0x200B, 0xFEFF, 0xFFFE, 0xFFFF}
 REMOVED |= {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
@@ -168,3 +168,185 @@ def test_trimming_only_removes_lines_and_keeps_all_prose(lines: list[str]) -> No
     rest = iter(text.split("\n"))
     assert all(line in rest for line in trimmed.split("\n"))  # a subsequence of the lines
     assert trimmed.count(PROSE) == text.count(PROSE)
+
+
+# ----------------------------------------------------------------------------------------------------------- by choice
+
+EVERYTHING = Clean(urls=True, wikipedia=True, menus=True, repeated_lines=True, punctuation="minority", mask_pii=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("詳しくはhttps://example.com/a_(b)を参照。", "詳しくはを参照。"),
+        ("例（https://example.com/）です。", "例です。"),
+        ("例（https://example.com/a）。b", "例。b"),
+        ("[入門](https://example.com/x)を読む。", "入門を読む。"),
+        ("前\nhttps://example.com/\n- URL: www.example.jp/x\n後", "前\n後"),
+        ("文の終わりはhttp://example.com/x.", "文の終わりは."),
+        ("版は1.2.3、www とだけ書く。", "版は1.2.3、www とだけ書く。"),
+    ],
+)
+def test_addresses_go_with_their_brackets_and_the_lines_that_were_nothing_else(text: str, left: str) -> None:
+    assert one(text) == text
+    assert one(text, urls=True) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```\ncurl https://example.com/x\n```",
+        "    page = get('https://example.com')",
+        "$ wget https://example.com/x.tar.gz",
+        'let page = fetch("https://example.com");',
+        "| 名 | https://example.com |",
+        "名\thttps://example.com\t3",
+    ],
+)
+def test_code_and_tables_keep_their_addresses(text: str) -> None:
+    assert one(f"前。\n{text}", urls=True) == f"前。\n{text}"
+
+
+ARTICLE = "東京（、とうきょう）は日本の首都（）である。川（多摩川、）がある。\n\n" + PROSE
+
+
+def test_an_article_ends_before_its_notes_and_what_furigana_left_is_mended() -> None:
+    text = ARTICLE + "\n\n脚注\n[1] 東京の本。\n関連項目\n江戸\n外部リンク\n公式"
+    cut = one(text, wikipedia=True)
+    assert cut == "東京（とうきょう）は日本の首都である。川（多摩川）がある。\n\n" + PROSE
+    assert one(text.replace("脚注", "== 脚注 =="), wikipedia=True) == cut
+    assert one("A city.\n\nSee also\n\nOther city", wikipedia=True) == "A city."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "参照\n" + PROSE,  # a heading at the very top belongs to no article
+        "序文である。\n注釈\n" + PROSE + "\n" + PROSE,  # more than half of the text follows, and it is prose
+        "脚注という語を文の中で使い、出典を示す。",
+        "関数f()と(a, b)を呼ぶ。f( , x)は誤り。",
+        "（笑）、（注）",
+    ],
+)
+def test_articles_that_only_seem_to_end_and_calls_in_code_are_left_alone(text: str) -> None:
+    assert one(text, wikipedia=True) == text
+
+
+def test_menu_lines_that_stand_three_times_go_and_refrains_dialogue_and_twice_said_lines_stay() -> None:
+    entries = "\n".join(f"{n}日目の記録をここに書いておく。\n続きを読む\nトラックバック(0)" for n in range(3))
+    assert one(entries, repeated_lines=True) == "\n".join(f"{n}日目の記録をここに書いておく。" for n in range(3))
+    for text in (
+        "ねんねんころりよ\n" * 4 + "おころりよ",
+        "「続きを読むの？」\n" * 3 + "と聞いた。",
+        "    続きを読む();\n" * 3 + "終わり",
+        "続きを読む\n" * 2 + "終わり",
+        "第一条　削除\n" * 5 + "附則",
+    ):
+        assert one(text, repeated_lines=True) == text.rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "left"),
+    [
+        ("今日は、晴れ、時々，曇り。風は弱い．", "minority", "今日は、晴れ、時々、曇り。風は弱い．"),
+        ("今日は、晴れ、時々，曇り。風は弱い．海は凪。", "minority", "今日は、晴れ、時々、曇り。風は弱い。海は凪。"),
+        ("本論文では，手法を述べる．結果は，良い．", "minority", "本論文では，手法を述べる．結果は，良い．"),
+        ("本論文では，手法を述べる．結果は，良い．", "majority", "本論文では、手法を述べる。結果は、良い。"),
+        ("今日は、晴れ、時々，曇り。", "majority", "今日は、晴れ、時々，曇り。"),
+        ("値は１，０００円と３．１４、Ａ，Ｂ．", "always", "値は１，０００円と３．１４、Ａ，Ｂ．"),
+        ("（例），「はい」．", "always", "（例）、「はい」。"),
+        ("ファイル.txt, 値.", "always", "ファイル.txt, 値."),
+    ],
+)
+def test_western_punctuation_is_turned_where_the_mode_says_so(text: str, mode: str, left: str) -> None:
+    assert one(text) == text
+    assert one(text, punctuation=mode) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("電話03-1234-5678まで", "電話03-1234-XXXXまで"),
+        ("（03）1234-5678", "（03）1234-XXXX"),
+        ("０９０－１２３４－５６７８", "０９０－１２３４－XXXX"),
+        ("09012345678へ", "0901234XXXXへ"),
+        ("0120-444-444", "0120-444-XXX"),
+        ("+81-3-1234-5678", "+81-3-1234-XXXX"),
+        ("〒100-0001 東京", "〒XXX-XXXX 東京"),
+        ("郵便番号：１００－０００１", "郵便番号：XXX-XXXX"),
+        ("taro＠ex.co.jpとhanako@ex.jp", "xxxx@example.comとxxxx@example.com"),
+        ("01-02-2020、ISBN 978-4-00-310101-8、第0-1-2345号", "01-02-2020、ISBN 978-4-00-310101-8、第0-1-2345号"),
+        ("id=0901234567890 100-0001", "id=0901234567890 100-0001"),
+    ],
+)
+def test_what_names_a_person_is_masked_and_other_numbers_are_not(text: str, masked: str) -> None:
+    assert one(text, mask_pii=True) == masked
+
+
+def test_what_each_kind_took_is_counted_in_characters() -> None:
+    texts = ["見よ https://a.jp/ を。 ", "東京（）、大阪，京都、奈良", "〒100-0001\r\n", None]
+    cleaned, counts = clean_counted(pl.Series("text", texts), EVERYTHING)
+    assert cleaned.to_list() == ["見よ を。", "東京、大阪、京都、奈良", "〒XXX-XXXX", None]
+    assert counts == {"form": 3, "mask_pii": 7, "punctuation": 1, "urls": 14, "wikipedia": 2}
+    assert clean_counted(pl.Series("text", ["何もない。"]), EVERYTHING)[1] == {}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "ログイン",
+                "",
+                PROSE,
+                "「はい」",
+                "x = f();",
+                "https://a.jp",
+                "（、）",
+                "脚注",
+                "東京，",
+                "大阪、",
+                "続きを読む",
+            ]
+        )
+        | texts,
+        max_size=10,
+    )
+)
+def test_cleaning_by_every_choice_never_adds_text_and_counts_what_it_took(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    chosen = Clean(urls=True, wikipedia=True, menus=True, repeated_lines=True)
+    cleaned, counts = clean_counted(pl.Series("text", [text]), chosen)
+    assert sum(counts.values()) == len(text) - len(cleaned[0])
+    formed = iter(one(text))
+    assert all(character in formed for character in cleaned[0])  # a subsequence of its characters
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PROSE,
+        "def f(x):\n    return x  # ログイン\n\n\tprint(f(1))",
+        "| 項目 | 値 |\n|---|---|\n| 検索 | 100 |\n\n" + PROSE,
+        "「おはよう」\n「おはよう」\n「おはよう」\n" + PROSE + "\n「ログインしたの？」",
+        "太郎：こんにちは\n花子：こんにちは\n太郎：またね\n　　空の下で。",
+    ],
+)
+def test_prose_code_tables_and_dialogue_lose_nothing_to_any_choice(text: str) -> None:
+    cleaned, counts = clean_counted(pl.Series("text", [text]), EVERYTHING)
+    assert cleaned[0] == text
+    assert counts == {}
+
+
+@pytest.mark.parametrize(
+    "unit", ["あ，", "https://a.jp/", "（、）", "0", "0-1", "a@b.", "[a](", "続きを読む\n", "〒1", "\\("]
+)
+def test_time_of_every_choice_is_linear_in_one_thing_repeated(unit: str) -> None:
+    def seconds(times: int) -> float:
+        started = time.process_time()
+        clean(pl.Series("text", ["東京、" + unit * times + "。"]), EVERYTHING)
+        return time.process_time() - started
+
+    seconds(100)
+    short, long = seconds(3_000), seconds(30_000)
+    assert long < 1 + 30 * short

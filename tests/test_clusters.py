@@ -212,18 +212,36 @@ def test_each_member_of_a_bucket_is_paired_with_the_best_of_it(buckets: list[int
     chance.shuffle(order)  # type: ignore[attr-defined]
     # High and low bits both differ, and 0 means no signature.
     band = np.array([bucket and bucket * (2**61 + 1) for bucket in buckets], dtype=np.uint64)
-    found = clusters.candidate_pairs(band, np.array(order, dtype=np.uint32), most)
+    proposed = clusters.candidate_pairs(band, np.array(order, dtype=np.uint32), most)
+    found = proposed.pairs
     expected = set()
+    unfinished = 0
     for member, bucket in enumerate(buckets):
         mates = [other for other, theirs in enumerate(buckets) if bucket and theirs == bucket]
         best = sorted(mates, key=lambda other: order[other])[:most]
         expected |= {(member, other) for other in best if order[other] < order[member]}
+        unfinished += sum(order[other] < order[member] for other in mates) > most
     assert sorted(map(tuple, found.tolist())) == sorted(expected)
+    assert proposed.unfinished == unfinished
+    # Further rounds propose the rest, each pair once.
+    seen = sorted(expected)
+    while proposed.unfinished:
+        proposed = clusters.candidate_pairs(band, np.array(order, dtype=np.uint32), most, clusters.packed([found]))
+        assert not set(map(tuple, proposed.pairs.tolist())) & set(seen)
+        seen += map(tuple, proposed.pairs.tolist())
+        found = clusters.unpacked(clusters.packed([found, proposed.pairs]))
+    every = {
+        (a, b)
+        for a, one in enumerate(buckets)
+        for b, two in enumerate(buckets)
+        if one and one == two and order[b] < order[a]
+    }
+    assert sorted(seen) == sorted(every)
 
 
 def test_hashes_that_differ_only_where_the_rank_is_packed_are_told_apart() -> None:
     band = np.array([8, 9, 8, 10, 9], dtype=np.uint64) + np.uint64(2**63)
-    found = clusters.candidate_pairs(band, np.arange(5, dtype=np.uint32), 1)
+    found = clusters.candidate_pairs(band, np.arange(5, dtype=np.uint32), 1).pairs
     assert sorted(map(tuple, found.tolist())) == [(2, 0), (4, 1)]
 
 
@@ -239,7 +257,8 @@ def test_all_documents_in_one_bucket_cost_a_few_comparisons_each() -> None:
     documents = 20_000
     band = np.full(documents, 7, dtype=np.uint64)
     found = clusters.candidate_pairs(band, np.arange(documents, dtype=np.uint32), 8)
-    assert len(found) <= 8 * documents
+    assert len(found.pairs) <= 8 * documents
+    assert found.unfinished == documents - 9
 
 
 def test_a_band_is_gathered_in_a_stated_number_of_bytes_a_document() -> None:

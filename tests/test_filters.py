@@ -8,10 +8,11 @@ import polars as pl
 import pytest
 import zstandard
 
+from corpus_ja import filter_table
 from corpus_ja.stages import clean, language, rules, signals
 
 FILTERS = Path(__file__).resolve().parents[1] / "filters"
-NAMES = ["corpus_ja", "corpus_en", "wikipedia_ja", "oscar_ja"]
+NAMES = sorted(path.stem for path in FILTERS.glob("*.yaml"))
 
 
 @cache
@@ -47,10 +48,30 @@ def test_a_rule_is_its_own_test(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_first_line_says_where_the_file_comes_from_and_every_rule_says_where_its_limit_does(name: str) -> None:
     content = (FILTERS / f"{name}.yaml").read_text(encoding="utf-8")
-    assert content.startswith("# Written for corpus-ja, MIT.")
+    head = content[: content.index("description:")]
+    assert "corpus-ja, MIT" in head
+    assert head.startswith("# Written for corpus-ja, MIT.") == (name in filter_table.OURS)
     for rule in rule_set(name).rules:
         assert "(" in rule.why, rule.name
     assert rule_set(name).language == ("en" if name.endswith("_en") else "ja")
+
+
+def test_the_table_of_all_rules_is_the_one_the_files_make() -> None:
+    written = (FILTERS / "README.md").read_text(encoding="utf-8")
+    assert written == filter_table.table(FILTERS), "run `python -m corpus_ja.filter_table`"
+    assert {*filter_table.OURS} <= {*NAMES}
+
+
+def test_the_table_says_every_rule_with_every_limit() -> None:
+    written = (FILTERS / "README.md").read_text(encoding="utf-8")
+    rows = [
+        line
+        for line in written.splitlines()
+        if line.startswith("| ") and line.count(" | ") >= 3 and "`" in line.split(" | ")[1]
+    ]
+    assert len(rows) == sum(len(rule_set(name).rules) for name in NAMES)
+    assert "| hiragana | `swallow_hiragana_share` | ≥ 0.2 |" in written
+    assert "| ng_words | `words_swallow_ng_words_of_japanese` | < 0.05; needs `swallow_ng_words` |" in written
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(FILTERS.glob("*.yaml"))])

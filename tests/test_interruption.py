@@ -1,4 +1,4 @@
-"""Builds that are killed, interrupted, doubled or overtaken by a change: the next gives the bytes of an undisturbed one.
+"""Builds that are killed, interrupted, doubled or overtaken by a change: the next gives an undisturbed one's bytes.
 
 `benchmarks/kill.py` does the same twenty times each on the quickstart.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from corpus_ja import publishing, verification
+from corpus_ja import pipeline, publishing, verification
 from corpus_ja.errors import CorpusError
 from corpus_ja.storage.shards import TEMPORARY
 from tests.world import REPOSITORY, World, japanese, write_lines
@@ -171,7 +171,7 @@ def test_the_manifest_of_the_old_build_is_gone_before_its_shards_are(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline, "replacing", killed)
+        patched.setattr(publishing, "replacing", killed)
         with pytest.raises(KeyboardInterrupt):
             world.build(overrides=["seed=7"])
     output = world.folder / "builds" / "world"

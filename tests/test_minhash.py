@@ -169,3 +169,52 @@ def test_one_character_ten_million_times_is_read_to_the_cap_only() -> None:
     assert (minhash.signatures(normal, DEFAULT)[0] == minhash.signatures(normal, DEFAULT)[1]).all()
     sets = minhash.shingle_sets(normal, DEFAULT)
     assert np.diff(sets.offsets).tolist() == [1, 1]
+
+
+def test_texts_that_differ_behind_the_cap_are_not_near_and_those_that_do_not_are() -> None:
+    chosen = NearDuplicates(max_characters=2000)
+    chance = seeded(6)
+    head = sentence(chance, 2000)
+    tails = [sentence(chance, 30_000), sentence(chance, 30_000)]
+    texts = [head + tails[0], head + tails[1], edited(chance, head, 20) + edited(chance, tails[0], 300), head, tails[0]]
+    normal = pl.Series(texts)
+    pairs = np.array([(0, 1), (0, 2), (0, 3), (1, 2), (0, 4), (0, 0)])
+    found = minhash.similarity(normal, chosen, pairs)
+    for pair, value in zip(pairs, found, strict=True):
+        a, b = (texts[at] for at in pair)
+        # A sample of 1,000 to 2,000 shingles: three standard deviations are below 0.05.
+        assert value == pytest.approx(min(jaccard(a, b, most=2000), jaccard(a, b)), abs=0.05)
+    assert found[0] < 0.3
+    assert found[1] > 0.8
+    assert found[5] == 1.0
+
+
+@given(st.lists(st.text("あいab🍣é1", max_size=60), min_size=2, max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_below_the_cap_similarity_is_the_jaccard(texts: list[str]) -> None:
+    normal = pl.Series(texts)
+    pairs = np.array([(a, b) for a in range(len(texts)) for b in range(len(texts))])
+    assert (
+        minhash.similarity(normal, DEFAULT, pairs).tolist()
+        == minhash.jaccard(minhash.shingle_sets(normal, DEFAULT), pairs).tolist()
+    )
+
+
+@given(st.integers(0, 2**32), st.integers(1000, 9000), st.integers(0, 3))
+@settings(max_examples=30, deadline=None)
+def test_a_sample_of_shingles_is_the_lowest_of_their_hashes(seed: int, length: int, halvings: int) -> None:
+    normal = pl.Series([sentence(seeded(seed), length) + "🍣😀éabc12"])
+    every = minhash.shingle_sets(normal, DEFAULT).hashes.tolist()
+    lowest = [value for value in every if value < 2 ** (64 - halvings)]
+    assert minhash._sample_shingles(minhash.utf8(normal)[0], 5, np.uint64(halvings)).tolist() == lowest
+    capped = NearDuplicates(max_characters=length // 2 ** (halvings or 1))
+    sample, halved = minhash._sampled_sets(normal, capped, normal.str.len_chars().to_numpy().astype(np.int64))
+    assert sample.hashes.tolist() == [value for value in every if value < 2 ** (64 - int(halved[0]))]
+    assert len(sample.hashes) >= min(minhash._LEAST_SAMPLE, len(every))
+
+
+def test_long_texts_of_few_distinct_shingles_are_compared_by_all_of_them() -> None:
+    chosen = NearDuplicates(max_characters=100)
+    normal = pl.Series(["あ" * 5000, "あ" * 4000, "あ" * 200 + "い" * 4000, "あいうえおか" * 700])
+    pairs = np.array([(0, 1), (0, 2), (0, 3), (3, 3)])
+    assert minhash.similarity(normal, chosen, pairs).tolist() == [1.0, 1 / 6, 0.0, 1.0]

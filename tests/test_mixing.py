@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus_ja.errors import MixError
-from corpus_ja.stages.mixing import Share, Supply, Wish, plan, times_taken
+from corpus_ja.stages.mixing import Share, Supply, Wish, cluster_weights, plan, times_taken
 
 
 def supply(tokens: list[int], seed: int = 0) -> Supply:
@@ -91,3 +91,12 @@ def test_a_source_without_a_weight_beside_weighted_ones_is_refused_unless_it_say
         plan(sources, {"ja": Wish(weight=1), "en": Wish()}, 20, "error")
     served = plan(sources, {"ja": Wish(weight=1), "en": Wish(max_tokens=50)}, 60, "error")
     assert (served["ja"].asked, served["en"].asked) == (10, 50)
+
+
+def test_weights_by_cluster_size_are_those_of_fineweb_2() -> None:
+    sizes = np.array([1, 2, 3, 4, 5, 99, 100, 999, 1000, 10**6])
+    weights = cluster_weights(sizes, Wish(cluster_weights="fineweb-2").steps)
+    assert weights.tolist() == [1, 2, 3, 3, 5, 5, 8, 8, 1, 1]
+    assert cluster_weights(sizes, Wish().steps).tolist() == [1] * 10
+    own = Wish.model_validate({"cluster_weights": {10: 4, 3: 2}})
+    assert cluster_weights(sizes[:6], own.steps).tolist() == [1, 1, 2, 2, 2, 4]

@@ -1,5 +1,6 @@
 """Signals: every counter against an obvious Python reference, repetition against sets, and the shape of the table."""
 
+import re
 import time
 import unicodedata
 from itertools import groupby
@@ -45,6 +46,8 @@ WORDS += [
     "ã‚",
     "�",
     "縺",
+    "すべての人々は、その日の風向きについて、",
+    "the cat and the dog that have to be with us ",
     "👩‍👩‍👧",
     "か\u3099",
     "𠮷野家",
@@ -210,6 +213,148 @@ def test_repeated_lines_equal_the_definition_in_sets(lines: list[str]) -> None:
     length = sum(not space(character) for line in lines for character in line)
     assert values["repeated_line_share"] == (pytest.approx(repeated / length) if length else None)
     assert (values["repeated_lines_of_lines"] is None) == (counted == 0)
+
+
+END, CLOSING, BULLETS = "。．｡！？!?…‥.", "」』）)】》〉”’\"'］]｣＞≫", "•‣·・●○■□◆◇▪▫►▶★☆※➢◎▲△▼▽-*+–—"
+JAPANESE = {"hiragana", "katakana", "half_katakana", "kanji"}
+LETTERS = {*JAPANESE, "latin", "letter"}
+
+
+def ends_sentence(text: str, place: int) -> bool:
+    """Whether this character may end a sentence where it stands."""
+    character, after = text[place], text[place + 1 : place + 2] or "\n"
+    if character not in END:
+        return False
+    if ord(character) < 128:
+        return space(after) or after in CLOSING or script(after) in JAPANESE
+    return character != "．" or script(after) != "digit"
+
+
+def sentences(text: str) -> tuple[int, int, list[bool], list[int]]:
+    """Sentence ends, the longest run, and of each line with text: does one end after 8 letters, how does it close."""
+    ends = longest = since = place = 0
+    has_end, closed = [], []
+    for line in text.split("\n"):
+        letters = run = 0
+        found, closing = False, 0
+        for offset, character in enumerate(line):
+            if space(character):
+                continue
+            run += 1
+            if script(character) in LETTERS:
+                since, letters, closing = since + 1, letters + 1, 0
+            elif script(character) == "digit":
+                closing = 0
+            elif ends_sentence(text, place + offset):
+                if since:
+                    ends, since, found = ends + 1, 0, found or letters >= 8
+                    longest, run = max(longest, run), 0
+                dots = character == "." and place + offset > 0 and text[place + offset - 1] == "."
+                closing = 2 if dots or character in "…‥" else 1
+            elif character in END or character not in CLOSING:
+                closing = 0
+        bare = [character for character in line if not space(character)]
+        if bare:
+            if bare[-1] in "」』" and since:
+                ends, since, closing, found = ends + 1, 0, 1, found or letters >= 8
+            longest = max(longest, run)
+            has_end.append(found)
+            closed.append(closing)
+        place += len(line) + 1
+    return ends, longest, has_end, closed
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(texts, min_size=1, max_size=3))
+def test_sentences_and_kinds_of_lines_equal_a_plain_reference(rows: list[str]) -> None:
+    for row, values in zip(rows, measure(*rows).iter_rows(named=True), strict=True):
+        kept = [character for character in row if not space(character)]
+        lines = [line for line in row.split("\n") if any(not space(character) for character in line)]
+        ends, longest, has_end, closed = sentences(row)
+        expected: dict[str, float | None] = {"longest_sentence": longest, "longest_word": 0}
+
+        def share(name: str, part: float, whole: float, expected: dict[str, float | None] = expected) -> None:
+            expected[name] = part / whole if whole else None
+
+        share("sentence_ends_per_1000", 1000 * ends, len(kept))
+        share("mean_sentence_length", len(kept), ends)
+        share("ended_line_share", sum(one > 0 for one in closed), len(lines))
+        share("ellipsis_line_share", sum(one == 2 for one in closed), len(lines))
+        kinds = ("sentence", "table", "number", "code", "prose", "text")
+        sums = dict.fromkeys((f"{kind}_line_share" for kind in kinds), 0)
+        bullets = under_30 = 0
+        for line, found in zip(lines, has_end, strict=True):
+            bare = "".join(character for character in line if not space(character))
+            places = [place for place, character in enumerate(line) if not space(character)]
+            under_30 += places[-1] - places[0] < 30
+            after = line[places[0] + 1 : places[0] + 2] or "\n"
+            bullets += bare[0] in BULLETS and (ord(bare[0]) >= 128 or (space(after) and after != "\n"))
+            sums["sentence_line_share"] += len(bare) * found
+            sums["table_line_share"] += len(bare) * (not found and sum(line.count(cell) for cell in "|｜\t") >= 2)
+            digits = sum(script(character) == "digit" for character in bare)
+            sums["number_line_share"] += len(bare) * (not found and 10 * digits >= 3 * len(bare))
+            code = sum(character in "{};=<>(_" for character in bare)
+            sums["code_line_share"] += len(bare) * (not found and 100 * code >= 8 * len(bare))
+            words = re.findall("[A-Za-z]+", line)
+            stops = sum(word.lower() in characters.ENGLISH_STOP_WORDS for word in words)
+            own = sum(script(character) in JAPANESE for character in bare)
+            prose = own >= 20 and 5 * sum(script(character) == "hiragana" for character in bare) >= own
+            prose = prose or (len(words) >= 8 and 20 * stops >= 3 * len(words))
+            sums["prose_line_share"] += len(bare) * prose
+            sums["text_line_share"] += len(bare) * (prose or found)
+        for name, total in sums.items():
+            share(name, total, len(kept))
+        words = re.findall("[A-Za-z]+", row)
+        share(
+            "english_stop_word_share", sum(word.lower() in characters.ENGLISH_STOP_WORDS for word in words), len(words)
+        )
+        seen: set[str] = set()
+        repeated, sentence = 0, ""
+        for place, character in enumerate(row + "\n"):
+            sentence += "" if space(character) else character
+            if character == "\n" or ends_sentence(row, place):
+                if len(sentence) >= 10:
+                    repeated += len(sentence) * (sentence in seen)
+                    seen.add(sentence)
+                sentence = ""
+        share("repeated_sentence_share", repeated, len(kept))
+        share("bullet_line_share", bullets, len(lines))
+        share("lines_under_30_share", under_30, len(lines))
+        all_lines = row.split("\n")
+        if all_lines[-1] == "":
+            all_lines.pop()
+        japanese = sum(script(character) in JAPANESE for character in row)
+        letters = sum(script(character) in LETTERS for character in row)
+        share("japanese_of_letters", japanese, letters)
+        share("hiragana_of_japanese_letters", sum(script(character) == "hiragana" for character in row), japanese)
+        share("letter_share", letters + sum(script(character) == "mark" for character in row), len(row))
+        share("space_share", len(row) - len(kept), len(row))
+        share("replacement_character_share", row.count("\ufffd"), len(kept))
+        share("commas_per_1000", 1000 * sum(row.count(comma) for comma in "、，,"), len(kept))
+        tokens = "".join(" " if space(character) else character for character in row).split(" ")
+        tokens = [token for token in tokens if token]
+        expected["longest_word"] = max(map(len, tokens), default=0)
+        share("alphabetic_word_share", sum(any(script(c) in LETTERS for c in token) for token in tokens), len(tokens))
+        share("hashes_per_word", row.count("#"), len(tokens))
+        pairs = list(zip("\n" + row, row, strict=False))
+        particles = [
+            after
+            for before, after in pairs
+            if after in "のにはをがでともへ"
+            and script(before) in {"katakana", "half_katakana", "kanji", "latin", "letter", "digit"}
+        ]
+        share("particles_per_1000", 1000 * len(particles), japanese)
+        expected["distinct_particles"] = len(set(particles))
+        gaps = sum(
+            script(one) in JAPANESE and script(two) == "space" and script(three) in JAPANESE
+            for one, two, three in zip(row, row[1:], row[2:], strict=False)
+        )
+        share("japanese_gaps_per_1000", 1000 * gaps, len(kept))
+        prices = sum(script(before) == "digit" and after == "円" for before, after in pairs)
+        prices += sum(before in "¥￥$€£＄" and script(after) == "digit" for before, after in pairs)
+        share("prices_per_1000", 1000 * prices, len(kept))
+        for name, value in expected.items():
+            assert values[name] == (None if value is None else pytest.approx(value, rel=1e-6)), name
 
 
 def ends(text: str) -> int:

@@ -42,6 +42,8 @@ class Build:
     observer: Observer
     records: list[StageRecord] = field(default_factory=list)
     folders: dict[str, dict[str, str]] = field(default_factory=dict)
+    clusters: dict[str, Any] = field(default_factory=dict)
+    evaluation: dict[str, Any] = field(default_factory=dict)
 
     def folder(self, stage: str, source: str, print_: str) -> Path:
         """The folder of a stage and source; remembered for the manifest, so that `clean` knows what is in use."""
@@ -83,7 +85,9 @@ class Build:
             notes=sorted(set(notes)),
             details={
                 "dropped": summed(report.get("dropped", {}) for report in reports),
+                "cleaned": summed(report.get("cleaned", {}) for report in reports),
                 "seconds": {kind: round(s, 3) for kind, s in summed(report.get("kinds", {}) for report in reports).items()},
+                "cpu_seconds": {kind: round(s, 3) for kind, s in summed(report.get("cpu_kinds", {}) for report in reports).items()},
             },
         )
         self.records.append(record)
@@ -104,7 +108,11 @@ class Reached:
     read: Counted = field(default_factory=Counted)
     unreadable: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
+    cleaned: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    repeats: dict[str, Any] = field(default_factory=dict)
+    removal: dict[str, int] = field(default_factory=dict)
+    evaluation: dict[str, int] = field(default_factory=dict)
 
     def file(self, stage: str, part: str) -> Path:
         """A sidecar of one documents file."""

@@ -63,6 +63,43 @@ def build(
 
 
 @app.command()
+def plan(
+    mix: Annotated[Path, typer.Option(help="The mix file.")],
+    sample: Annotated[int, typer.Option(min=1, help="Documents of each source to look at.")] = 2000,
+    workers: Annotated[int | None, typer.Option(help="Local processes (default: all cores).")] = None,
+    work: Annotated[Path | None, typer.Option(help="A work folder whose list of checksums is used (default: builds/work).")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting, like budget=1B (repeatable).")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Say what a mix will give, from a sample, before anything long begins.
+
+    Example: corpus-ja plan --mix recipes/quickstart/mix.yaml --set budget=1M
+
+    Tokens with intervals, survival, epochs, which source runs dry, time, memory and disk. A mix that the build would refuse ends with 1.
+    """
+    from rich.console import Console
+
+    from corpus_ja.config import load_mix
+    from corpus_ja.display import Display
+    from corpus_ja.errors import MixError
+    from corpus_ja.executors import ExecutorSettings, open_executor
+    from corpus_ja.planning import make_plan, print_plan
+
+    loaded = load_mix(mix, list(set_ or []))
+    local = loaded.mix.executor if loaded.mix.executor.kind == "local" else ExecutorSettings()
+    if workers is not None:
+        local = local.model_copy(update={"workers": workers})
+    with Display(Console(stderr=True, quiet=json)) as display, open_executor(local, Path()) as runner:
+        planned = make_plan(loaded, runner, display, sample, work or Path("builds") / "work")
+    if json:
+        _print_json(planned.as_json())
+    else:
+        print_plan(planned, Console())
+    if planned.conflict:
+        raise MixError(planned.conflict)
+
+
+@app.command()
 def stats(
     build: Annotated[Path | None, typer.Argument(help="A build folder (default: the newest under builds/).")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
@@ -129,6 +166,102 @@ def export(
 
 
 @app.command()
+def explain(
+    mix: Annotated[Path, typer.Option(help="The mix file whose cleaning and rules are asked.")],
+    document: Annotated[str | None, typer.Argument(help="A text file, or - for standard input.")] = None,
+    source: Annotated[str | None, typer.Option(help="As a document of this source (default: the mix's first, or the id's).")] = None,
+    id_: Annotated[str | None, typer.Option("--id", help="A document of a source, by its id: SOURCE/ID.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting of the mix (repeatable).")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Show every signal and every rule with value, limit and verdict, for one document.
+
+    Example: corpus-ja explain --mix recipes/quickstart/mix.yaml page.txt
+    """
+    from rich.console import Console
+
+    from corpus_ja import explaining
+    from corpus_ja.config import load_mix
+    from corpus_ja.errors import ConfigError
+
+    if (document is None) == (id_ is None):
+        raise ConfigError("explain looks at one document: name a text file, - for standard input, or --id SOURCE/ID.")
+    loaded = load_mix(mix, list(set_ or []))
+    _check_source(source, list(loaded.sources))
+    if id_ is not None:
+        name, frame = explaining.find(loaded, id_, source)
+    else:
+        name = source or next(iter(loaded.sources))
+        frame = explaining.given_text(explaining.text_of(str(document), sys.stdin.buffer))
+    explanation = explaining.explain(loaded, name, frame)
+    if json:
+        _print_json(explaining.as_json(explanation))
+    else:
+        explaining.print_explanation(explanation, Console())
+
+
+@app.command()
+def compare(
+    mix: Annotated[Path, typer.Option(help="The mix file whose sources the rule sets are tried on.")],
+    filters: Annotated[str, typer.Option(help="Rule sets, shipped names or paths, with commas between them.")],
+    sample: Annotated[int, typer.Option(min=1, help="Documents of every source.")] = 1000,
+    source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
+    examples: Annotated[int, typer.Option(min=0, help="Documents to show for every two sets that part.")] = 2,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting of the mix (repeatable).")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Try rule sets on the same documents: what each keeps, where they agree, examples where they part.
+
+    Example: corpus-ja compare --mix recipes/quickstart/mix.yaml --filters corpus_ja,wikipedia_ja
+    """
+    from rich.console import Console
+
+    from corpus_ja import comparing
+    from corpus_ja.config import load_mix
+
+    loaded = load_mix(mix, list(set_ or []))
+    _check_source(source, list(loaded.sources))
+    names = [name.strip() for name in filters.split(",") if name.strip()]
+    comparison = comparing.compare(loaded, names, sample, source, examples)
+    if json:
+        _print_json(comparing.as_json(comparison))
+    else:
+        comparing.print_comparison(comparison, Console())
+
+
+@app.command()
+def vocab(
+    mix: Annotated[Path, typer.Option(help="The mix file; its tokenizer says base, add and from.")],
+    output: Annotated[Path, typer.Option(help="The folder to write the tokenizer to.")],
+    work: Annotated[Path, typer.Option(help="Where the stages before it keep their results, shared with builds.")] = Path("builds") / "work",
+    workers: Annotated[int | None, typer.Option(help="Local processes (default: all cores).")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting, like tokenizer.add=4000 (repeatable).")] = None,
+) -> None:
+    """Extend a tokenizer by what a mix's kept text teaches, and write it alone.
+
+    Example: corpus-ja vocab --mix mix.yaml --set 'tokenizer={base: gpt2, add: 8000, from: [wikipedia_ja]}' --output gpt2-ja
+
+    The folder loads with AutoTokenizer; report.json says what it saves. A build of the same mix uses the same one.
+    """
+    from rich.console import Console
+
+    from corpus_ja.config import load_mix
+    from corpus_ja.display import Display
+    from corpus_ja.executors import open_executor
+    from corpus_ja.pipeline import vocabulary_alone
+    from corpus_ja.storage.shards import write_json
+    from corpus_ja.storage.tokenizers import copy_tokenizer
+
+    loaded = load_mix(mix, [*(set_ or []), *([f"executor.workers={workers}"] if workers is not None else [])])
+    console = Console()
+    with Display(console) as display, open_executor(loaded.mix.executor, work) as runner:
+        report, folder = vocabulary_alone(loaded, work, runner, display)
+    copy_tokenizer(folder, output)
+    write_json(output / "report.json", {key: report[key] for key in ("entries", "learned", "sources")})
+    console.print(f"{report['entries']:,} entries, {report['learned']:,} of them new: {output}", highlight=False)
+
+
+@app.command()
 def clean(
     builds: Annotated[Path, typer.Option(help="The folder of builds whose manifests say what is in use.")] = Path("builds"),
     work: Annotated[Path | None, typer.Option(help="The work folder to clean (default: work in that folder).")] = None,
@@ -145,6 +278,13 @@ def clean(
     for path, size in removed:
         typer.echo(f"{path}: {size / 1e6:,.1f} MB {verb}")
     typer.echo(f"{len(removed):,} folders, {sum(size for _, size in removed) / 1e6:,.1f} MB {verb}.")
+
+
+def _check_source(source: str | None, known: list[str]) -> None:
+    from corpus_ja.errors import ConfigError
+
+    if source is not None and source not in known:
+        raise ConfigError(f"--source {source}: the mix has no such source; it has: {', '.join(known)}.")
 
 
 def _newest_build() -> Path:

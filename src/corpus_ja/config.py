@@ -6,24 +6,28 @@ to the mix file. Cost: milliseconds without the Hub.
 """
 
 import difflib
+import importlib.util
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 from pydantic import ValidationError
 
-from corpus_ja.errors import ConfigError
+from corpus_ja.errors import ConfigError, RuleError
 from corpus_ja.mix import DuplicateSettings, Mix, Source
 from corpus_ja.mixfile import Places, complain_about_keys, override, read_mix, said, sentence
-from corpus_ja.stages import decontaminate, tokens
+from corpus_ja.stages import decontaminate, lists, models, signals, tokens, vocabulary
 from corpus_ja.stages.decontaminate import Item
 from corpus_ja.stages.language import default_model_path
+from corpus_ja.stages.lists import Listing, ListSettings
+from corpus_ja.stages.models import Model
 from corpus_ja.stages.rules import RuleSet, parse_rule_set
 from corpus_ja.storage.evaluation import fetch_from_hub, read_jglue, read_jsonl
 from corpus_ja.storage.manifest import sha256_of
+from corpus_ja.storage.sources.records import Condition
 from corpus_ja.storage.tokenizers import find_tokenizer
 
 __all__ = ["DuplicateSettings", "LoadedMix", "Mix", "Source", "expand", "filters_folder", "load_mix"]
@@ -35,8 +39,9 @@ DEFAULT_FILTERS = {"ja": ("corpus_ja",), "en": ("corpus_en",)}
 class LoadedMix:
     """A mix with every small file it names read: what the pipeline runs.
 
-    `sources` are those of the mix, then one per file of `heldout`; `rule_sets` by source; `hashes` are the SHA-256 of all rule, list and
-    model files by name; `folder` is what paths are relative to.
+    `sources` are those of the mix, then one per file of `heldout`; `rule_sets` by source; `conditions` by source are those `where` that ask
+    for a measured score, and so are answered after measuring; `hashes` are the SHA-256 of all rule, list and model files by name; `folder` is
+    what paths are relative to.
     """
 
     mix: Mix
@@ -47,6 +52,9 @@ class LoadedMix:
     tokenizer: tokens.Tokenizer
     language_model: str
     items: tuple[Item, ...]
+    lists: tuple[Listing, ...] = ()
+    models: tuple[Model, ...] = ()
+    conditions: dict[str, str] = field(default_factory=dict)
 
 
 def load_mix(path: Path, overrides: Sequence[str] = ()) -> LoadedMix:
@@ -77,14 +85,25 @@ def _load(mix: Mix, path: Path, places: Places) -> LoadedMix:
     for number, address in enumerate(mix.heldout):
         sources[f"heldout_{number + 1}"] = _heldout(address, places.at("heldout", str(number)))
     hashes: dict[str, str] = {}
+    with places.named("signals"):
+        scores = tuple(_models(mix, folder, hashes))
+    shelf = _Shelf(mix, folder, hashes, {})
+    for name in mix.lists:
+        with places.named("lists", name):
+            shelf.add(name)
     rule_sets = {
-        name: tuple(_rule_sets(source, folder, places.at("sources", name, "filters"), hashes)) for name, source in sources.items()
+        name: tuple(_rule_sets(source, folder, places.at("sources", name, "filters"), hashes, shelf)) for name, source in sources.items()
     }
+    listings = tuple(listing for listing in shelf.listings.values() if listing is not None)
+    conditions = _late_conditions(sources, folder, {one.name for one in scores} | {c for one in listings for c in one.columns}, places)
     with places.named("tokenizer"):
-        found = find_tokenizer(expand(mix.tokenizer), mix.tokenizer_revision, folder)
+        named = mix.tokenizer if isinstance(mix.tokenizer, str) else mix.tokenizer.base
+        found = find_tokenizer(expand(named), mix.tokenizer_revision, folder)
         tokenizer = tokens.describe(found.folder, found.name, found.revision, found.sha256, mix.eos)
+        if not isinstance(mix.tokenizer, str):
+            vocabulary.check(mix.tokenizer, tokenizer, list(mix.sources))
     if mix.bos and tokenizer.bos_id is None:
-        raise ConfigError(f"{places.at('bos')}: bos: true, but the tokenizer {mix.tokenizer} names no beginning-of-text token.")
+        raise ConfigError(f"{places.at('bos')}: bos: true, but the tokenizer {tokenizer.name} names no beginning-of-text token.")
     with places.named("language_model"):
         model = _language_model(mix, folder, hashes)
     with places.named("decontaminate"):
@@ -92,12 +111,15 @@ def _load(mix: Mix, path: Path, places: Places) -> LoadedMix:
     return LoadedMix(
         mix=mix,
         folder=folder,
-        sources=sources,
+        sources={name: source.model_copy(update={"where": None}) if name in conditions else source for name, source in sources.items()},
         rule_sets=rule_sets,
         hashes=hashes,
         tokenizer=tokenizer,
         language_model=model,
         items=items,
+        lists=listings,
+        models=scores,
+        conditions=conditions,
     )
 
 
@@ -148,11 +170,30 @@ def _heldout(address: str, where: str) -> Source:
         raise ConfigError(f"{where}: heldout: {said(error.errors()[0])}.") from error
 
 
-def _rule_sets(source: Source, folder: Path, where: str, hashes: dict[str, str]) -> Iterator[RuleSet]:
+def rule_sets_of(loaded: LoadedMix, source: Source, names: Sequence[str], where: str) -> tuple[RuleSet, ...]:
+    """Other rule sets for a source of a loaded mix, with the lists and scores that the mix has; `where` names the place in errors."""
+    shelf = _Shelf(loaded.mix, loaded.folder, {}, {listing.name: listing for listing in loaded.lists})
+    for name in loaded.mix.lists:
+        shelf.listings.setdefault(name, None)
+    return tuple(_rule_sets(source.model_copy(update={"filters": tuple(names)}), loaded.folder, where, {}, shelf))
+
+
+def with_lists_for(loaded: LoadedMix, names: Sequence[str]) -> LoadedMix:
+    """The mix with those of our own lists that these rule sets need besides."""
+    shelf = _Shelf(loaded.mix, loaded.folder, {}, {listing.name: listing for listing in loaded.lists})
+    for name in loaded.mix.lists:
+        shelf.listings.setdefault(name, None)
+    for source in loaded.sources.values():
+        list(_rule_sets(source.model_copy(update={"filters": tuple(names)}), loaded.folder, "--filters", {}, shelf))
+    return replace(loaded, lists=tuple(listing for listing in shelf.listings.values() if listing is not None))
+
+
+def _rule_sets(source: Source, folder: Path, where: str, hashes: dict[str, str], shelf: "_Shelf") -> Iterator[RuleSet]:
     names = source.filters
     if names is None:
         names = DEFAULT_FILTERS.get(source.language or "", ())
-    columns = frozenset(source.extra_paths) | _sidecar_columns(source, folder)
+    own = frozenset(source.extra_paths) | _sidecar_columns(source, folder)
+    columns = own | shelf.columns()
     for name in names:
         shipped = filters_folder() / f"{name}.yaml"
         try:
@@ -169,7 +210,172 @@ def _rule_sets(source: Source, folder: Path, where: str, hashes: dict[str, str])
             hashes[f"filters/{name}"] = sha256_of(file)
         except UnicodeDecodeError as error:
             raise ConfigError(f"{where}: filters: {file} is not UTF-8 text (byte {error.start:,}).") from error
-        yield parse_rule_set(file.stem, str(file), content, columns)
+        rule_set = parse_rule_set(file.stem, str(file), content, columns)
+        for rule in rule_set.rules:
+            if rule.requires is not None and rule.signal not in own:
+                shelf.require(rule.requires, rule.signal, f"{file}, rule {rule.name}")
+        yield rule_set
+
+
+def _columns_of(names: Iterable[str]) -> frozenset[str]:
+    """Every column that lists or models of these names can give."""
+    return frozenset(
+        column
+        for name in names
+        for column in (name, *lists.word_columns(name), *lists.host_columns(name, categories=True))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """The lists of a mix as they are found: those it names, and those of ours that a rule asks for. None is one it does without."""
+
+    mix: Mix
+    folder: Path
+    hashes: dict[str, str]
+    listings: dict[str, Listing | None]
+
+    def add(self, name: str) -> None:
+        """Find a list that the mix names."""
+        settings = self.mix.lists[name]
+        found = None if settings.path == "none" else _listing(name, settings, self.folder)
+        self.listings[name] = found
+        for category, _, sha256 in found.files if found is not None else ():
+            self.hashes[f"lists/{name}/{category}"] = sha256
+
+    def require(self, name: str, signal: str, where: str) -> None:
+        """See to it that a rule's list or model is there, or that the mix says `none`; RuleError names file and rule."""
+        if name in self.listings or name in self.mix.signals:
+            return
+        if not (words_folder() / f"{name}.txt").is_file():
+            listed = signal.startswith(("words_", "host_"))
+            advice = (
+                f"give `lists: {{{name}: PATH}}` in the mix, or `lists: {{{name}: none}}` to go without the rule."
+                if listed
+                else f"give `signals: {{{name}: {{fasttext: PATH, label: ...}}}}` in the mix, a column {name} in the source or its sidecar, "
+                f"or `signals: {{{name}: none}}` to go without the rule."
+            )
+            raise RuleError(f"{where}: it needs the {'list' if listed else 'score'} {name}, which is not shipped; {advice}")
+        found = _listing(name, ListSettings(path=name), self.folder)
+        self.listings[name] = found
+        self.hashes[f"lists/{name}/"] = found.files[0][2]
+
+    def columns(self) -> frozenset[str]:
+        """The columns that rules may name: of all lists and scores, and those of lists and scores done without."""
+        given = frozenset(column for listing in self.listings.values() if listing is not None for column in listing.columns)
+        return given | frozenset(self.mix.signals) | _columns_of(name for name, listing in self.listings.items() if listing is None)
+
+
+def words_folder() -> Path:
+    """Where the lists that corpus-ja ships lie."""
+    return filters_folder() / "words"
+
+
+def _listing(name: str, settings: ListSettings, folder: Path) -> Listing:
+    """Find a list and look at it; ConfigError where it is not there or holds nothing."""
+    place = _list_place(settings.path, folder)
+    if place.is_dir():
+        if settings.kind == "words":
+            raise ConfigError(f"{place} is a folder, and a word list is one file.")
+        inner = [(category, entries) for category in sorted(place.iterdir()) for entries in (category / "domains", category / "urls")]
+        files = [(category.name, entries) for category, entries in inner if entries.is_file()]
+        if not files:
+            raise ConfigError(f"{place} holds no CATEGORY/domains and no CATEGORY/urls, as a folder of host lists does.")
+        known = {category for category, _ in files}
+        unknown = [category for category in settings.categories or () if category not in known]
+        if unknown:
+            close = difflib.get_close_matches(unknown[0], sorted(known), n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(known))}."
+            raise ConfigError(f"{place} has no category {unknown[0]}; {hint}")
+        hashed = tuple((category, str(entries), sha256_of(entries)) for category, entries in files)
+        return Listing(name, "hosts", hashed, settings.boundaries, settings.categories)
+    if settings.categories is not None:
+        raise ConfigError(f"{place} is one file and has no categories; `categories` belongs to a folder of host lists.")
+    try:
+        content = place.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{place} is not UTF-8 text (byte {error.start:,}).") from error
+    kind = settings.kind
+    if kind == "auto":
+        kind = "hosts" if lists.looks_like_hosts(content) else "words"
+    if not (lists.parse_words(content) if kind == "words" else len(lists.parse_hosts(content))):
+        raise ConfigError(f"{place} holds no entry; a list has one a line.")
+    return Listing(name, kind, (("", str(place), sha256_of(place)),), settings.boundaries)
+
+
+def _list_place(given: str, folder: Path) -> Path:
+    """The path that a list's address stands for: a package's file, a file or folder of the user's, or a list of ours."""
+    address = expand(given)
+    if address.startswith("package:"):
+        package, _, inside = address.removeprefix("package:").partition("/")
+        try:
+            spec = importlib.util.find_spec(package) if re.fullmatch(r"\w+", package) else None
+        except (ImportError, ValueError):
+            spec = None
+        roots = list(spec.submodule_search_locations or ()) if spec is not None else []
+        if not roots:
+            raise ConfigError(f"{given}: the package {package!r} is not installed here; install it, name a file, or write none.")
+        found = [Path(root) / inside for root in roots if inside and (Path(root) / inside).exists()]
+        if not found:
+            raise ConfigError(f"{given}: the package {package} holds no {inside or 'file of an empty name'}.")
+        return found[0]
+    place = folder / address
+    if place.exists():
+        return place
+    shipped = words_folder() / f"{address}.txt"
+    if re.fullmatch(r"[a-z][a-z0-9_]*", address) and shipped.is_file():
+        return shipped
+    ours = sorted(one.stem for one in words_folder().glob("*.txt"))
+    raise ConfigError(f"there is no file or folder {place}; lists of ours are: {', '.join(ours)}.")
+
+
+def _models(mix: Mix, folder: Path, hashes: dict[str, str]) -> Iterator[Model]:
+    """The classifiers whose scores the mix wants; ConfigError where one is not there or does not know its label."""
+    taken = {*signals.SIGNALS, *signals.SOURCE_SIGNALS, "language", "language_score", "id", "text", "url", "repeat", "source"}
+    for name, settings in mix.signals.items():
+        if name in taken:
+            raise ConfigError(f"`{name}` is a signal that every document has already; choose another name.")
+        if settings is None:
+            continue
+        place = folder / expand(settings.fasttext)
+        if not place.is_file():
+            raise ConfigError(f"`{name}`: there is no file {place}; name a fastText model (.bin or .ftz).")
+        try:
+            labels = models.labels_of(str(place))
+        except ValueError as error:
+            raise ConfigError(f"`{name}`: {place} is no fastText classifier: {error}.") from error
+        for label in settings.weights:
+            if label not in labels:
+                some = ", ".join(sorted(labels)[:10]) + (", ..." if len(labels) > 10 else "")
+                raise ConfigError(f"`{name}`: the model has no label {label!r}; it has: {some or 'none'}.")
+        hashes[f"signals/{name}"] = sha256_of(place)
+        yield Model(name, str(place), settings, hashes[f"signals/{name}"])
+
+
+def _late_conditions(sources: dict[str, Source], folder: Path, measured: set[str], places: Places) -> dict[str, str]:
+    """The `where` of each source that names a list's column or a model's score, and so cannot be asked while reading."""
+    late: dict[str, str] = {}
+    for name, source in sources.items():
+        own = frozenset(source.extra_paths) | _sidecar_columns(source, folder)
+        both = sorted(own & measured)
+        if both:
+            raise ConfigError(
+                f"{places.at('sources', name)}: the source `{name}` has a column `{both[0]}` of its own, and the mix measures one of that name; "
+                "rename one of the two."
+            )
+        if source.where is None:
+            continue
+        asked = {path[0] for path in Condition.parse(source.where).paths}
+        if not asked & measured:
+            continue
+        strange = sorted(asked - measured - own - set(signals.SIGNALS))
+        if strange:
+            raise ConfigError(
+                f"{places.at('sources', name, 'where')}: sources.{name}.where asks for the measured {sorted(asked & measured)[0]}, so it is answered "
+                f"after reading, where the record's {strange[0]} is gone; declare it under `columns`, as in columns: {{{strange[0]}: {strange[0]}}}."
+            )
+        late[name] = source.where
+    return late
 
 
 def _sidecar_columns(source: Source, folder: Path) -> frozenset[str]:
@@ -208,6 +414,8 @@ def _evaluation_items(mix: Mix, folder: Path, hashes: dict[str, str]) -> Iterato
             hashes[f"evaluation/{name}/{Path(file.file).name}"] = file.sha256
             if file.task is not None:
                 items = decontaminate.jglue_items(file.task, file.records, name, file.file)
+            elif evaluation.form == "lm-eval":
+                items = decontaminate.lm_eval_items(file.records, evaluation.fields, name, file.file)
             else:
                 items = decontaminate.jsonl_items(file.records, evaluation.fields, name, file.file)
             found += len(items)

@@ -108,7 +108,12 @@ def verdicts(build: Path, work: Path | None) -> Iterator[pl.DataFrame]:
         frame = frame.with_columns(times_taken=mix["times"], held_out=mix["held_out"])
         if "duplicates" in part.folders:
             frame = frame.hstack(part.read("duplicates", ["cluster", "cluster_size"]))
-        frame = frame.hstack(part.read("language")).hstack(part.read("signals"))
+        if "overlaps" in part.folders:
+            overlaps = part.read("overlaps", ["evaluation_items", "context_items"])
+            frame = frame.hstack(overlaps.select(pl.all().list.join(",")))
+        for kind in ("language", "signals", "lists", "scores"):
+            if kind in part.folders:
+                frame = frame.hstack(part.read(kind))
         own = part.read("documents", [name for name in part.columns() if name in brought])
         frame = frame.with_columns(
             (own[name] if name in own.columns else pl.lit(None)).cast(kind).alias(name)

@@ -12,9 +12,13 @@ from corpus_ja.executors import ExecutorSettings
 from corpus_ja.settings import Count, Settings, Share
 from corpus_ja.stages.clean import Clean
 from corpus_ja.stages.decontaminate import Decontamination
+from corpus_ja.stages.lists import ListSettings
 from corpus_ja.stages.minhash import NearDuplicates
 from corpus_ja.stages.mixing import Shortage, Wish
+from corpus_ja.stages.models import ModelSignal
 from corpus_ja.stages.packing import Packing
+from corpus_ja.stages.repeats import Repeats
+from corpus_ja.stages.vocabulary import Extension
 from corpus_ja.storage.sources import Reading
 
 LANGUAGES_ELSEWHERE = {
@@ -27,6 +31,10 @@ LANGUAGES_ELSEWHERE = {
 Duplicates = Literal["near", "exact", "none"]
 
 
+ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+"""The name of a list or of a model's score; columns are called after it."""
+
+
 class Source(Reading, Wish):
     """One source of text: what is read of it, how it is judged, and how much of it the mix wants."""
 
@@ -34,11 +42,17 @@ class Source(Reading, Wish):
     language: str | None = None
     filters: tuple[str, ...] | None = None
     clean: Clean = Clean()
+    repeats: Repeats | None = None
     duplicates: Duplicates = "near"
     priority: int | None = Field(default=None, ge=-(2**31), lt=2**31)
     max_removal: Share | None = None
     license: str | None = None
     heldout: bool = False
+
+    @field_validator("repeats", mode="before")
+    @classmethod
+    def _none_stays(cls, value: object) -> object:
+        return None if value == "none" else value
 
     @field_validator("filters", mode="before")
     @classmethod
@@ -69,7 +83,7 @@ class Mix(Settings):
     """A corpus, as its author writes it down."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
-    tokenizer: str = Field(min_length=1)
+    tokenizer: Annotated[str, Field(min_length=1)] | Extension
     tokenizer_revision: str | None = None
     eos: str | None = None
     bos: bool = False
@@ -86,12 +100,28 @@ class Mix(Settings):
     sources: dict[str, Source] = Field(min_length=1)
     duplicates: DuplicateSettings | None = DuplicateSettings()
     decontaminate: Decontamination | None = None
+    lists: dict[ColumnName, ListSettings] = Field(default_factory=dict)
+    signals: dict[ColumnName, ModelSignal | None] = Field(default_factory=dict)
     executor: ExecutorSettings = ExecutorSettings()
 
     @field_validator("duplicates", "decontaminate", mode="before")
     @classmethod
     def _none_is_off(cls, value: object) -> object:
         return None if value == "none" else value
+
+    @field_validator("lists", mode="before")
+    @classmethod
+    def _a_list_is_a_path(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {name: {"path": given} if isinstance(given, str) else given for name, given in value.items()}
+
+    @field_validator("signals", mode="before")
+    @classmethod
+    def _none_is_no_model(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {name: None if given == "none" else given for name, given in value.items()}
 
     @field_validator("sources")
     @classmethod

@@ -19,6 +19,8 @@ from pydantic import ValidationError
 from corpus_ja.errors import ConfigError, CorpusError
 from corpus_ja.mix import DuplicateSettings, Mix, Source
 from corpus_ja.settings import Settings
+from corpus_ja.stages.lists import ListSettings
+from corpus_ja.stages.models import ModelSignal
 
 MOST_BYTES = 5_000_000
 """Bytes of a mix file; real ones are a page or two, and a device file never ends."""
@@ -326,6 +328,10 @@ def override(values: dict[str, Any], places: Places, override: str) -> None:
     places.lines[keys] = override
 
 
+_NAMED: dict[str, type[Settings]] = {"sources": Source, "lists": ListSettings, "signals": ModelSignal}
+"""The keys of a mix whose values are settings by a name of the author's."""
+
+
 def complain_about_keys(values: Mapping[Any, Any], model: type[Settings], at: tuple[str, ...], places: Places) -> None:
     """Misspelt keys first: their sentence is more useful than what follows from them (a missing kind, say).
 
@@ -334,7 +340,7 @@ def complain_about_keys(values: Mapping[Any, Any], model: type[Settings], at: tu
     for key, value in values.items():
         name = str(key)
         here = (*at, name)
-        field = model.model_fields.get(name)
+        field = model.model_fields.get(name) or next((one for one in model.model_fields.values() if one.alias == name), None)
         if field is None:
             raise ConfigError(f"{places.at(*here)}: {unknown_key(name, at, model)}")
         if isinstance(value, bool) and not _mentions(field.annotation, bool):
@@ -343,10 +349,11 @@ def complain_about_keys(values: Mapping[Any, Any], model: type[Settings], at: tu
                 if not _mentions(field.annotation, int) and not _mentions(field.annotation, float)
                 else f"{places.at(*here)}: `{'.'.join(here)}` should be a number (it is {str(value).lower()})."
             )
-        if model is Mix and name == "sources" and isinstance(value, dict):
-            for source, settings in value.items():
+        named = _NAMED.get(name) if model is Mix else None
+        if named is not None and isinstance(value, dict):
+            for own, settings in value.items():
                 if isinstance(settings, dict):
-                    complain_about_keys(settings, Source, (*here, str(source)), places)
+                    complain_about_keys(settings, named, (*here, str(own)), places)
             continue
         inner = next((kind for kind in _models(field.annotation)), None)
         if inner is not None and isinstance(value, dict):
@@ -425,6 +432,9 @@ _SAID = {
 def sentence(error: ValidationError, values: Mapping[str, Any], places: Places) -> str:
     """One sentence for the first thing that is wrong: the place, the key, what it should be, and what it is."""
     errors = error.errors(include_url=False)
+    # Where a name or a mapping may stand and a mapping does, what is wrong inside it says more than that it is no name.
+    inside = [one for one in errors if one["type"] != "string_type" or not isinstance(one["input"], dict)]
+    errors = inside or errors
     found = [_found(one, values) for one in errors]
     keys, given = found[0]
     same = [one for one, (place, _) in zip(errors, found, strict=True) if place == keys]

@@ -5,17 +5,18 @@ job whose report lies on disk was done by an earlier run. A source's folder in `
 that can change a byte in it, so whatever is new is done and nothing else: another limit re-judges stored columns, another
 budget re-allots stored counts, another source reads that source.
 
-    documents ▸ chance ▸ measures ▸ rules ▸ duplicates ▸ tokens ▸ mix ▸ pack ▸ publish
+    documents ▸ chance ▸ measures ▸ rules ▸ duplicates (▸ vocabulary) ▸ tokens ▸ mix ▸ pack ▸ publish
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from corpus_ja.building import Allotments, Build, Observer, Reached, heldout_bound, per_part, place, priority, summed
 from corpus_ja.config import LoadedMix, Source
 from corpus_ja.documents import below
-from corpus_ja.errors import CorpusError, MixError
+from corpus_ja.errors import ConfigError, CorpusError, MixError
 from corpus_ja.executors import Executor
 from corpus_ja.publishing import finished_build, locked, publish, remove_leftovers
 from corpus_ja.settings import plain
@@ -25,17 +26,23 @@ from corpus_ja.stages import (
     decontaminate,
     exact,
     language,
+    lists,
     minhash,
     mixing,
+    models,
     packing,
+    published,
+    repeats,
     rules,
     signals,
     tokens,
+    vocabulary,
 )  # fmt: skip
 from corpus_ja.storage.manifest import Counted, Manifest, fingerprint
 from corpus_ja.storage.shards import read_json, write_json
 from corpus_ja.storage.sources import cut_tasks, extra_columns, list_files, located, sidecar_file
-from corpus_ja.tasks import Job, allotting, encoding, judging, matching, measuring, reading, shards
+from corpus_ja.storage.tokenizers import sha256_of_files
+from corpus_ja.tasks import Job, allotting, encoding, judging, matching, measuring, reading, repeating, shards, vocabularies
 
 TOKENS_A_SHARD = 16_000_000
 """Tokens a training shard aims at with `shards: auto`: what one packing task holds in memory, about ten bytes each."""
@@ -48,7 +55,7 @@ LOSSES_TOLD = 5
 def run(loaded: LoadedMix, output: Path, work: Path, executor: Executor, observer: Observer) -> tuple[Manifest, bool]:
     """Build the corpus; returns its manifest, and whether anything was done (False: it was already there)."""
     with locked(output):
-        reached = _list_sources(loaded, work)
+        reached = list_sources(loaded, work)
         build = Build(loaded, output, work, executor, observer)
         stamp = _build_fingerprint(loaded, reached)
         finished = finished_build(output, stamp)
@@ -56,10 +63,12 @@ def run(loaded: LoadedMix, output: Path, work: Path, executor: Executor, observe
             return finished, False
         remove_leftovers(work)
         documents(build, reached)
+        repeated_pieces(build, reached)
         chance(build, reached)
         measures(build, reached)
         judge(build, reached)
         duplicates(build, reached)
+        learn_vocabulary(build, reached)
         encode(build, reached)
         allotments = allot(build, reached)
         packed = pack(build, reached, allotments)
@@ -107,6 +116,7 @@ def documents(build: Build, reached: Sequence[Reached]) -> None:
         state.read = Counted(**summed(part["read"] for part in reports)) if reports else Counted()
         state.unreadable = summed(part["unreadable"] for part in reports)
         state.dropped = summed(part["dropped"] for part in reports)
+        state.cleaned = summed(part["cleaned"] for part in reports)
         if report["repeated"]:
             state.notes.append(f"ids that repeat an earlier one: {report['repeated']:,}; they end in ~2, ~3, ... now.")
         if report.get("unknown_sidecar_ids"):
@@ -129,8 +139,52 @@ def documents(build: Build, reached: Sequence[Reached]) -> None:
             build.observer.note(f"{state.name}: {note}")
 
 
+def repeated_pieces(build: Build, reached: Sequence[Reached]) -> None:
+    """1b. Take the lines or paragraphs that many documents of a source repeat out of them, where the source asks for it."""
+    asking = [(state, state.source.repeats) for state in reached if state.source.repeats is not None]
+    if not asking:
+        return
+    read = {state.name: state.folders["documents"] for state, _ in asking}
+    counting: list[repeating.CountPieces] = []
+    finding: list[Job] = []
+    dropping: list[repeating.DropRepeats] = []
+    for state, settings in asking:
+        # Both stay in use: the documents as they were read, and those without the repeated pieces.
+        build.folders["documents"][f"{state.name}, as read"] = read[state.name].name
+        place(build, state, "documents", fingerprint([state.prints["documents"], repeats.VERSION, repeating.VERSION, exact.VERSION, plain(settings)]))
+        folder = state.folders["documents"]
+        parts = tuple(state.parts)
+        counting += [repeating.CountPieces(state.name, part, read[state.name] / f"{part}.parquet", settings, folder) for part in parts]
+        finding.append(repeating.FindRepeated(state.name, parts, read[state.name], settings, folder))
+        first = 0
+        for path in sorted(read[state.name].glob("[0-9]*.json")):
+            of_task = tuple(part["name"] for part in read_json(path)["parts"])
+            dropping.append(repeating.DropRepeats(state.name, path.stem, of_task, first, read[state.name], settings, folder))
+            first += sum(state.rows[part] for part in of_task)
+    counted = build.run("repeats: count", counting)
+    found = build.run("repeats: find", finding)
+    dropped = build.run("repeats: drop", dropping)
+    for (state, settings), repeated in zip(asking, found, strict=True):
+        own = [report for job, report in zip(dropping, dropped, strict=True) if job.source == state.name]
+        counts = [report for job, report in zip(counting, counted, strict=True) if job.source == state.name]
+        state.parts = [part["name"] for report in own for part in report["parts"]]
+        state.rows = {part["name"]: part["rows"] for report in own for part in report["parts"]}
+        state.dropped = summed([state.dropped, *(report["dropped"] for report in own)])
+        total = summed({key: report[key] for key in ("pieces", "touched", "left_bytes")} for report in own)
+        state.repeats = {
+            "unit": settings.unit,
+            "kinds": repeated["repeated"],
+            "removed": total.get("pieces", 0),
+            "documents": total.get("touched", 0),
+            "bytes": total.get("left_bytes", 0),
+            "most": repeated["shown"],
+        }
+        reports = [*({**report, "rows": 0} for report in (*counts, repeated)), *own]
+        build.record("repeats", state.name, state.prints["documents"], reports, folder="documents")
+
+
 def chance(build: Build, reached: Sequence[Reached]) -> None:
-    """1b. Draw each document's numbers, one stream a purpose."""
+    """1c. Draw each document's numbers, one stream a purpose."""
     mix = build.loaded.mix
     for state in reached:
         print_ = fingerprint([state.prints["documents"], measuring.VERSION, mix.seed, mix.validation_seed])
@@ -151,7 +205,10 @@ def measures(build: Build, reached: Sequence[Reached]) -> None:
     if mix.decontaminate is not None:
         content = {
             "items": [
-                {"set": item.set, "id": item.id, "parts": list(item.parts), "context": item.context} for item in loaded.items
+                {
+                    "set": item.set, "id": item.id, "parts": list(item.parts), "context": item.context, "answers": list(item.answers),
+                }
+                for item in loaded.items
             ],
             "settings": plain(mix.decontaminate),
         }
@@ -163,10 +220,20 @@ def measures(build: Build, reached: Sequence[Reached]) -> None:
     for state in reached:
         documents_print = state.prints["documents"]
         place(build, state, "language", fingerprint([documents_print, language.VERSION, loaded.hashes["language_model"]]))
-        place(build, state, "signals", fingerprint([documents_print, signals.VERSION, state.source.language]))
+        # what only published sets compare is measured when a rule names it, and stands for itself in the fingerprint
+        named = rules.names_to_measure(loaded.rule_sets[state.name])
+        more = [[published.VERSION, *named]] if named else []
+        place(build, state, "signals", fingerprint([documents_print, signals.VERSION, state.source.language, *more]))
+        if loaded.lists:
+            meaning = [listing.meaning for listing in loaded.lists]
+            place(build, state, "lists", fingerprint([documents_print, lists.VERSION, meaning]))
+        if loaded.models:
+            scoring = [[one.name, loaded.hashes[f"signals/{one.name}"], plain(one.settings)] for one in loaded.models]
+            place(build, state, "scores", fingerprint([documents_print, models.VERSION, scoring]))
         if near is not None:
             shape = [*near.shape, near.characters, near.max_characters]
-            place(build, state, "signatures", fingerprint([documents_print, exact.VERSION, minhash.VERSION, shape]))
+            signing = [documents_print, exact.VERSION, minhash.VERSION, measuring.HEAD, shape]
+            place(build, state, "signatures", fingerprint(signing))
         if index is not None:
             place(
                 build, state, "overlaps", fingerprint([documents_print, exact.VERSION, decontaminate.VERSION, index.name])
@@ -181,9 +248,12 @@ def measures(build: Build, reached: Sequence[Reached]) -> None:
             outputs=outputs,
             language_model=loaded.language_model,
             text_language=state.source.language,
+            names=rules.names_to_measure(loaded.rule_sets[state.name]),
             near=near,
             index=index,
             stamp=fingerprint([folder.name for _, folder in outputs]),
+            lists=loaded.lists,
+            models=loaded.models,
         )
 
     per_part(build, "measures", reached, job, record_as="language")
@@ -195,8 +265,8 @@ def judge(build: Build, reached: Sequence[Reached]) -> None:
     for state in reached:
         print_ = fingerprint(
             [
-                state.prints["language"], state.prints["signals"], state.prints.get("overlaps"), judging.VERSION, rules.VERSION,
-                language.VERSION, state.source.language, [plain(rule_set) for rule_set in loaded.rule_sets[state.name]],
+                state.prints["language"], state.prints["signals"], state.prints.get("overlaps"), state.prints.get("lists"),
+                state.prints.get("scores"), loaded.conditions.get(state.name), judging.VERSION, rules.VERSION, language.VERSION, state.source.language, [plain(rule_set) for rule_set in loaded.rule_sets[state.name]],
             ]
         )  # fmt: skip
         place(build, state, "rules", print_)
@@ -209,15 +279,35 @@ def judge(build: Build, reached: Sequence[Reached]) -> None:
             language=state.file("language", part),
             signals=state.file("signals", part),
             overlaps=state.file("overlaps", part) if "overlaps" in state.folders else None,
+            scores=tuple(state.file(kind, part) for kind in ("lists", "scores") if kind in state.folders),
+            condition=loaded.conditions.get(state.name),
             folder=state.folders["rules"],
             wanted_language=state.source.language,
             rule_sets=loaded.rule_sets[state.name],
         ),
     )  # fmt: skip
+    if "overlaps" in build.folders:
+        _list_overlaps(build, reached)
     for state in reached:
+        state.evaluation = summed(report["evaluation"] for report in reports[state.name])
         not_run = sorted({name for report in reports[state.name] for name in report["not_run"]})
         for name in not_run:
             state.notes.append(f"the rule {name} did not run: its signal is not there.")
+
+
+def _list_overlaps(build: Build, reached: Sequence[Reached]) -> None:
+    """Which items stand in which documents, as a file of the build."""
+    index = build.folders["overlaps"]["items"]
+    print_ = fingerprint([index, decontaminate.VERSION, judging.VERSION, [[state.name, state.prints["rules"]] for state in reached]])
+    folder = build.folder("overlaps", "listed", print_)
+    parts = tuple(
+        (state.name, state.file("documents", part), state.file("overlaps", part), state.file("rules", part))
+        for state in reached
+        for part in state.parts
+    )
+    (report,) = build.run("evaluation", [judging.ListOverlaps(parts, build.work / "overlaps" / index, folder)])
+    build.record("overlaps", "listed", print_, [report])
+    build.evaluation = {"sets": report["sets"], "files": ["evaluation/hits.parquet", "evaluation/unprotected.jsonl"]}
 
 
 def duplicates(build: Build, reached: Sequence[Reached]) -> None:
@@ -241,10 +331,11 @@ def duplicates(build: Build, reached: Sequence[Reached]) -> None:
     way = fingerprint([settings.characters, settings.max_characters, minhash.VERSION, exact.VERSION, matching.VERSION])
     compared = build.work / "duplicates" / f"compared-{way}"
     build.folders["duplicates"]["compared"] = compared.name
-    parts = tuple(
+    every_part = tuple(
         matching.Part(
             source=state.name,
             part=part,
+            rows=state.rows[part],
             documents=state.file("documents", part),
             signatures=state.file("signatures", part),
             rules=state.file("rules", part),
@@ -256,16 +347,29 @@ def duplicates(build: Build, reached: Sequence[Reached]) -> None:
         for state in reached
         for part in state.parts
     )
+    parts = matching.write_parts(gathered / "parts.json", every_part)
     bands, _ = settings.shape
     columns = ("key_low", *(("url_key",) if settings.url else ()), *(f"band_{band}" for band in range(bands)))
-    reports = build.run("duplicates: buckets", [matching.FindBuckets(parts, column, gathered) for column in columns])
-    reports += build.run("duplicates: pairs", [matching.PairUp(parts, columns, settings.max_comparisons, gathered)])
-    chunks = matching.pairs_report(gathered)["chunks"]
-    reports += build.run(
-        "duplicates: compare",
-        [matching.VerifyPairs(parts, index, settings, compared, gathered) for index in range(chunks)],
+    ranges = matching.ranges_needed(sum(sum(state.rows.values()) for state in reached))
+    reports = build.run(
+        "duplicates: buckets",
+        [matching.FindBuckets(parts, column, gathered, index, ranges) for column in columns for index in range(ranges)],
     )
-    reports += build.run("duplicates: survivors", [matching.Decide(chunks, settings.threshold, gathered)])
+    reports += build.run("duplicates: pairs", [matching.PairUp(parts, columns, settings.max_comparisons, compared, gathered)])
+    chunks: tuple[int, ...] = ()
+    while True:
+        proposed = matching.pairs_report(gathered, len(chunks))
+        chunks = (*chunks, proposed["chunks"])
+        comparing = [
+            matching.VerifyPairs(parts, len(chunks) - 1, index, settings, compared, gathered) for index in range(chunks[-1])
+        ]
+        if comparing:
+            reports += build.run("duplicates: compare", comparing)
+        if not proposed["unfinished"] or len(chunks) == matching.ROUNDS:
+            break
+        again = matching.PairAgain(columns, settings.max_comparisons, settings.threshold, chunks, compared, gathered)
+        reports += build.run("duplicates: pairs", [again])
+    reports += build.run("duplicates: survivors", [matching.Decide(parts, chunks, settings.threshold, gathered)])
     first = {}
     count = 0
     for state in reached:
@@ -280,7 +384,78 @@ def duplicates(build: Build, reached: Sequence[Reached]) -> None:
         ),
     )  # fmt: skip
     build.record("duplicates", "gathered", print_, reports)
-    _check_removal(build, reached, spread)
+    _tell_removal(build, reached, spread, reports[-1], proposed["unfinished"])
+
+
+def learn_vocabulary(build: Build, reached: Sequence[Reached]) -> dict[str, Any] | None:
+    """4b. Extend the tokenizer by what the kept text teaches, where the mix asks for it; the build goes on with the extended one.
+
+    The report of the task: entries, and tokens a character before and after.
+    """
+    loaded = build.loaded
+    extension = loaded.mix.tokenizer
+    if isinstance(extension, str):
+        return None
+    taught = [
+        [
+            state.name, state.prints["documents"], state.prints["chance"], state.prints["rules"], state.prints.get("duplicates"),
+            str(heldout_bound(loaded, state)),
+        ]
+        for state in reached
+    ]  # fmt: skip
+    print_ = fingerprint(
+        [
+            taught, plain(extension), loaded.tokenizer.sha256, loaded.tokenizer.eos_id, loaded.tokenizer.bos_id, vocabulary.VERSION,
+            vocabularies.VERSION, vocabulary.package_version(),
+        ]
+    )  # fmt: skip
+    stem = f"{loaded.tokenizer.name.replace('/', '--')}+{extension.add}"
+    folder = build.folder("vocabulary", stem, print_)
+    parts = tuple(
+        vocabularies.Candidates(
+            source=state.name,
+            documents=state.file("documents", part),
+            chance=state.file("chance", part),
+            rules=state.file("rules", part),
+            duplicates=state.file("duplicates", part) if "duplicates" in state.folders else None,
+            heldout=heldout_bound(loaded, state),
+        )
+        for state in reached
+        for part in state.parts
+    )
+    reports = build.run("vocabulary", [vocabularies.LearnVocabulary(parts, extension, loaded.tokenizer, folder)])
+    report = reports[0]
+    notes = [
+        f"{name}: {one['tokens_per_character_before']:.2f} tokens a character with {loaded.tokenizer.name}, "
+        f"{one['tokens_per_character_after']:.2f} with {report['learned']:,} entries more"
+        + ("." if one["unseen"] else " (on text that taught them).")
+        for name, one in report["sources"].items()
+        if one["characters"]
+    ]
+    build.record("vocabulary", stem, print_, reports, notes)
+    for note in notes:
+        build.observer.note(note)
+    tokenizer = tokens.describe(
+        folder, f"{loaded.tokenizer.name}+{extension.add}", loaded.tokenizer.revision, sha256_of_files(folder), loaded.tokenizer.eos_token
+    )
+    build.loaded = replace(loaded, tokenizer=tokenizer)
+    return dict(report)
+
+
+def vocabulary_alone(loaded: LoadedMix, work: Path, executor: Executor, observer: Observer) -> tuple[dict[str, Any], Path]:
+    """The stages up to the vocabulary: the report of its task, and the folder of the extended tokenizer."""
+    reached = list_sources(loaded, work)
+    build = Build(loaded, work, work, executor, observer)
+    documents(build, reached)
+    repeated_pieces(build, reached)
+    chance(build, reached)
+    measures(build, reached)
+    judge(build, reached)
+    duplicates(build, reached)
+    report = learn_vocabulary(build, reached)
+    if report is None:
+        raise ConfigError("The mix asks for no new entries; write `tokenizer: {base: ..., add: 8000, from: [SOURCE]}`.")
+    return report, Path(build.loaded.tokenizer.folder)
 
 
 def encode(build: Build, reached: Sequence[Reached]) -> None:
@@ -294,9 +469,9 @@ def encode(build: Build, reached: Sequence[Reached]) -> None:
             ]
         )  # fmt: skip
         place(build, state, "tokens", print_)
-    reports = per_part(
-        build, "tokens", reached,
-        lambda state, part: encoding.Encode(
+
+    def job(state: Reached, part: str, *, by_reference: bool = False) -> encoding.Encode:
+        return encoding.Encode(
             source=state.name,
             part=part,
             documents=state.file("documents", part),
@@ -305,8 +480,19 @@ def encode(build: Build, reached: Sequence[Reached]) -> None:
             folder=state.folders["tokens"],
             wanted_language=state.source.language,
             tokenizer=tokenizer,
-        ),
-    )  # fmt: skip
+            by_reference=by_reference,
+        )
+
+    reports = per_part(build, "tokens", reached, job)
+    if any(report.get("doubtful") for own in reports.values() for report in own):
+        # The reference refuted a proof: nothing that the fast encoder gave may stand, whoever wrote it and when.
+        build.observer.note("gigatoken's ids were proved and yet wrong; everything that it encoded is encoded again by the reference.")
+        for state in reached:
+            for part, report in zip(state.parts, reports[state.name], strict=True):
+                if report.get("encoder") != "reference":
+                    job(state, part).report.unlink()
+        build.records[:] = [record for record in build.records if record.stage != "tokens"]
+        reports = per_part(build, "tokens", reached, lambda state, part: job(state, part, by_reference=True))
     for sentence in sorted({report["note"] for own in reports.values() for report in own if report["note"]}):
         build.observer.note(sentence)
 
@@ -316,7 +502,7 @@ def allot(build: Build, reached: Sequence[Reached]) -> Allotments:
     loaded = build.loaded
     mix = loaded.mix
     extra = 1 + int(mix.bos)
-    wishes = tuple((state.name, _wish(state.source)) for state in reached if not state.source.heldout)
+    wishes = tuple((state.name, wish_of(state.source)) for state in reached if not state.source.heldout)
     print_ = fingerprint(
         [
             [[s.name, s.prints["rules"], s.prints.get("duplicates"), s.prints["tokens"], str(heldout_bound(loaded, s))] for s in reached],
@@ -352,7 +538,8 @@ def allot(build: Build, reached: Sequence[Reached]) -> Allotments:
         share = nothing if state.source.heldout else allotting.share_from(plan, state.name)
         chosen = plan["chosen"].get(state.name)
         row = int(chosen[1]) if chosen and chosen[0] == part else None
-        return allotting.Allot(places[state.name, part], share, row, extra, state.folders["mix"])
+        steps = wish_of(state.source).steps
+        return allotting.Allot(places[state.name, part], share, steps, row, extra, state.folders["mix"])
 
     sums = {}
     for name, own in per_part(build, "mix", reached, job).items():
@@ -448,7 +635,7 @@ def shard_count(loaded: LoadedMix, reached: Sequence[Reached]) -> int:
     return min(max(1, -(-tokens_expected // TOKENS_A_SHARD)), 65_536)
 
 
-def _list_sources(loaded: LoadedMix, work: Path) -> list[Reached]:
+def list_sources(loaded: LoadedMix, work: Path) -> list[Reached]:
     """Find every source's files and take the fingerprints of their documents."""
     cache_file = work / "inputs.json"
     cache = _read_cache(cache_file)
@@ -486,8 +673,9 @@ def _build_fingerprint(loaded: LoadedMix, reached: Sequence[Reached]) -> str:
     versions = [
         module.VERSION
         for module in (
-            allotting, clean, clusters, decontaminate, encoding, exact, judging, language, matching, measuring, minhash, mixing,
-            packing, reading, rules, shards, signals, tokens,
+            allotting, clean, clusters, decontaminate, encoding, exact, judging, language, lists, matching, measuring, minhash, mixing,
+            models, packing, published, reading, repeating, repeats, rules, shards, signals, tokens, vocabularies,
+            vocabulary,
         )
     ]  # fmt: skip
     return fingerprint(
@@ -498,25 +686,53 @@ def _build_fingerprint(loaded: LoadedMix, reached: Sequence[Reached]) -> str:
     )  # fmt: skip
 
 
-def _wish(source: Source) -> mixing.Wish:
+def wish_of(source: Source) -> mixing.Wish:
     return mixing.Wish(**{name: getattr(source, name) for name in mixing.Wish.model_fields})
 
 
-def _check_removal(build: Build, reached: Sequence[Reached], reports: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Stop when duplicates would take more of a source than its author expects."""
+ALARM_DOCUMENTS, ALARM_SHARE = 100, 0.01
+"""One cluster that takes so many documents of a source, and such a share of its living ones, is told by name."""
+
+
+def _tell_removal(
+    build: Build, reached: Sequence[Reached], spread: Mapping[str, Sequence[Mapping[str, Any]]], decided: Mapping[str, Any], unfinished: int
+) -> None:
+    """Note what duplicates take of every source, warn of absurd clusters, and stop where they take more than its author expects."""
     settings = build.loaded.mix.duplicates
-    if settings is None:
-        return
+    assert settings is not None  # noqa: S101 - the caller checked
+    largest = decided["largest"]
+    build.clusters = {
+        "sizes": decided["sizes"],
+        "largest": largest[: matching.LARGEST],
+        "members_not_fully_compared": unfinished,
+    }
+    if unfinished:
+        build.observer.note(
+            f"{unfinished:,} documents share a band with so many others that they were compared with the best of them only "
+            "(`max_comparisons`); near duplicates among them may have stayed."
+        )
     for state in reached:
         judged = read_json(build.work / "rules" / f"{state.name}-{state.prints['rules']}" / "record.json")
         living = judged["rows"] - sum(judged["details"]["dropped"].values())
-        removed = sum(count for report in reports[state.name] for count in report["dropped"].values())
+        taken = summed(report["dropped"] for report in spread[state.name])
+        removed = sum(taken.values())
+        state.removal = {"living": living} | {kind: taken.get(f"duplicate.{kind}", 0) for kind in ("exact", "url", "near")}
+        own = sorted((cluster for cluster in largest if state.name in cluster["left"]), key=lambda one: -one["left"][state.name])
+        for cluster in own:
+            count = cluster["left"][state.name]
+            if count >= ALARM_DOCUMENTS and count > ALARM_SHARE * living:
+                state.notes.append(f"{_told(cluster, count)} ({count / living:.1%} of its living documents); is that a template?")
+                build.observer.note(f"{state.name}: {state.notes[-1]}")
         limit = state.source.max_removal if state.source.max_removal is not None else settings.max_removal
         if living and removed > limit * living:
+            template = f" The largest cluster: {_told(own[0], own[0]['left'][state.name])}." if own else ""
             raise MixError(
                 f"Duplicates would remove {removed:,} of the {living:,} living documents of the source `{state.name}` "
-                f"({removed / living:.0%}), more than `max_removal` allows ({limit:.0%}). If that is meant, give the source "
+                f"({removed / living:.0%}), more than `max_removal` allows ({limit:.0%}).{template} If that is meant, give the source "
                 f"`max_removal: 100%`; the verdicts lie in {build.work / 'duplicates' / (state.name + '-' + state.prints['duplicates'])}."
             )
 
 
+def _told(cluster: Mapping[str, Any], count: int) -> str:
+    text = " ".join(cluster["text"].split())
+    return f"{count:,} documents leave for {cluster['stays']}, which begins \u201c{text}\u201d"

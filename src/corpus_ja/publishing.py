@@ -57,6 +57,8 @@ def publish(
         train=[shard for shard in made if shard.name.startswith("train-")],
         validation=[shard for shard in made if shard.name.startswith("validation-")],
         stages=build.records,
+        duplicates=build.clusters,
+        evaluation=build.evaluation,
         packing_report=summed(report["packing"] for report in reports if report["name"].startswith("train-")),
         mix=plain(mix),
         work=build.folders,
@@ -77,6 +79,11 @@ def publish(
     (build.output / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(build.output / "shards", ignore_errors=True)
     staged.rename(build.output / "shards")
+    shutil.rmtree(build.output / "evaluation", ignore_errors=True)
+    if build.evaluation:
+        (build.output / "evaluation").mkdir()
+        for listed in build.evaluation["files"]:
+            _link(build.work / "overlaps" / build.folders["overlaps"]["listed"] / Path(listed).name, build.output / listed)
     shutil.rmtree(build.output / "tokenizer", ignore_errors=True)
     copy_tokenizer(Path(loaded.tokenizer.folder), build.output / "tokenizer")
     with replacing(build.output / MANIFEST) as temporary:
@@ -94,6 +101,7 @@ def _source_report(state: Reached, allotments: Allotments) -> SourceReport:
         read=state.read,
         unreadable=state.unreadable,
         dropped=summed([state.dropped, sums["dropped"]]),
+        cleaned=state.cleaned,
         kept=Kept(**sums["kept"]),
         taken=Taken(**taken, epochs=round(taken.get("tokens", 0) / available, 6) if available else 0.0),
         mix=Asked(
@@ -106,6 +114,9 @@ def _source_report(state: Reached, allotments: Allotments) -> SourceReport:
         notes=sorted(set(state.notes)),
         license=state.source.license,
         inputs=[file.name for file in state.files[:1000]],
+        removal=state.removal,
+        repeats=state.repeats,
+        evaluation=state.evaluation,
     )
 
 

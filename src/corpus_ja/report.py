@@ -45,6 +45,8 @@ def stats(manifest: Manifest) -> dict[str, Any]:
                 "tokens": sum(shard.tokens for shard in manifest.validation),
             },
         },
+        "duplicates": manifest.duplicates,
+        "evaluation": manifest.evaluation,
         "seconds": seconds,
         "peak_memory_bytes": max((record.peak_memory_bytes for record in manifest.stages), default=0),
     }
@@ -56,8 +58,12 @@ def _source(source: SourceReport) -> dict[str, Any]:
         "read": source.read.model_dump(),
         "unreadable": source.unreadable,
         "dropped": source.dropped,
+        "cleaned": source.cleaned,
         "kept": kept.model_dump(),
         "taken": source.taken.model_dump(),
+        "removal": source.removal,
+        "repeats": source.repeats,
+        "evaluation": source.evaluation,
         "tokens_per_character": round(kept.tokens / kept.characters, 4) if kept.characters else None,
         "bytes_per_token": round(kept.bytes / kept.tokens, 4) if kept.tokens else None,
     }
@@ -65,7 +71,7 @@ def _source(source: SourceReport) -> dict[str, Any]:
 
 def print_stats(manifest: Manifest, console: Console) -> None:
     """The funnel of every source, what dropped how much, and the shards, in one screen."""
-    funnel = _table(
+    funnel = plain_table(
         f"{printable(manifest.name)}: what became of every document",
         "source", "unread", "read", "lang.", "rules", "dupl.", "eval.", "other", "kept", "tokens",
     )  # fmt: skip
@@ -81,13 +87,17 @@ def print_stats(manifest: Manifest, console: Console) -> None:
         )
     console.print(funnel)
     _print_losses(manifest, console)
+    _print_duplicates(manifest, console)
+    _print_repeats(manifest, console)
+    _print_evaluation(manifest, console)
+    _print_cleaned(manifest, console)
     _print_mix(manifest, console)
     for name, source in manifest.sources.items():
         for note in source.notes:
             console.print(f"{printable(name)}: {printable(note)}", highlight=False)
 
 
-def _table(title: str, *headings: str) -> Table:
+def plain_table(title: str, *headings: str) -> Table:
     """A table that fits 80 columns: the first column gives way, numbers never do."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     for number, heading in enumerate(headings):
@@ -115,7 +125,7 @@ def _groups(dropped: dict[str, int]) -> dict[str, int]:
 
 
 def _print_losses(manifest: Manifest, console: Console, most: int = 12) -> None:
-    losses = _table("what dropped most", "verdict", "documents", "of read")
+    losses = plain_table("what dropped most", "verdict", "documents", "of read")
     totals: dict[str, int] = {}
     for source in manifest.sources.values():
         for verdict, count in source.dropped.items():
@@ -133,8 +143,79 @@ def _print_losses(manifest: Manifest, console: Console, most: int = 12) -> None:
         console.print(losses)
 
 
+def _print_duplicates(manifest: Manifest, console: Console, most: int = 5) -> None:
+    """What duplicates took of every source, and the largest clusters with how they begin."""
+    removal = {name: source.removal for name, source in manifest.sources.items() if source.removal}
+    if any(count for own in removal.values() for kind, count in own.items() if kind != "living"):
+        table = plain_table("what duplicates took", "source", "living", "exact", "url", "near", "of living")
+        for name, own in removal.items():
+            taken = [own.get(kind, 0) for kind in ("exact", "url", "near")]
+            living = own["living"]
+            table.add_row(
+                printable(name), f"{living:,}", *(f"{n:,}" for n in taken), f"{sum(taken) / living:.1%}" if living else ""
+            )
+        console.print(table)
+    largest = manifest.duplicates.get("largest", [])[:most]
+    if largest:
+        console.print(f"largest of {sum(manifest.duplicates['sizes'].values()):,} clusters of duplicates", style="bold")
+        for cluster in largest:
+            text = " ".join(cluster["text"].split())[:40]
+            console.print(
+                f"  {cluster['documents']:,} documents, {printable(cluster['stays'])} stays: {printable(text)}",
+                highlight=False, soft_wrap=True,
+            )  # fmt: skip
+        console.print()
+
+
+def _print_repeats(manifest: Manifest, console: Console, most: int = 5) -> None:
+    """The lines or paragraphs that were taken out, most frequent first."""
+    for name, source in manifest.sources.items():
+        if not source.repeats:
+            continue
+        own = source.repeats
+        console.print(
+            f"{printable(name)}: {own['removed']:,} repeated {own['unit']}s of {own['kinds']:,} kinds left "
+            f"{own['documents']:,} documents ({own['bytes'] / 1e6:,.1f} MB):",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
+        for piece in own["most"][:most]:
+            text = " ".join(piece["text"].split())[:50]
+            console.print(f"  in {piece['documents']:,} documents: {printable(text)}", highlight=False, soft_wrap=True)
+        console.print()
+
+
+def _print_evaluation(manifest: Manifest, console: Console) -> None:
+    """Which sets were looked for, how many of their items were found, and how many documents only meet a context."""
+    sets = manifest.evaluation.get("sets", {})
+    if not sets:
+        return
+    items, found, unprotected = (sum(own[key] for own in sets.values()) for key in ("items", "found", "unprotected"))
+    met = ", ".join(
+        f"{printable(name)} {source.evaluation['contexts']:,}"
+        for name, source in manifest.sources.items()
+        if source.evaluation.get("contexts")
+    )
+    console.print(
+        f"evaluation: {found:,} of {items:,} items stand in some document; {unprotected:,} are too short to be told from "
+        f"ordinary language; documents that share text with a context: {met or 'none'} (evaluation/ in the build lists all).\n",
+        highlight=False,
+    )
+
+
+def _print_cleaned(manifest: Manifest, console: Console) -> None:
+    """What cleaning took out by choice, in characters; the form that every text gets alone is no news."""
+    kinds = sorted({kind for source in manifest.sources.values() for kind in source.cleaned} - {"form"})
+    if not kinds:
+        return
+    table = plain_table("what cleaning took out or changed, in characters", "source", *kinds, "form")
+    for name, source in manifest.sources.items():
+        if set(source.cleaned) - {"form"}:
+            table.add_row(printable(name), *(f"{source.cleaned.get(kind, 0):,}" for kind in (*kinds, "form")))
+    console.print(table)
+
+
 def _print_mix(manifest: Manifest, console: Console) -> None:
-    mixed = _table(
+    mixed = plain_table(
         "what the shards hold, in tokens", "source", "available", "taken", "share", "epochs", "held out", "per character"
     )
     total = sum(source.taken.tokens for source in manifest.sources.values())

@@ -3,7 +3,8 @@
 1. every document gets a rank: held out first, then its source's priority, then length, then id;
 2. of each group of same texts the best is looked at; those that share a band hash are a bucket, and each is paired with
    the best-ranked of its bucket;
-3. (elsewhere) the pairs are verified by the Jaccard of their texts;
+3. (elsewhere) the pairs are verified by the Jaccard of their texts; where a bucket had more members than were compared,
+   2 and 3 are done again among those that stay, with more comparisons each;
 4. in order of rank, a document leaves when it is the same text as, has the same address as, or is verified to be near a
    document that stays; otherwise it stays.
 
@@ -16,6 +17,7 @@ Cost, measured on 5 million documents of which a third have a partner in every b
 for the survivors; 1.35 GB at the highest, which is 270 bytes a document, one band's 8 bytes among them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -97,12 +99,24 @@ def to_compare(exact: Int64, rank: UInt32, eligible: Bool | None = None) -> Bool
     return result
 
 
-def candidate_pairs(band: UInt64, rank: UInt32, max_comparisons: int) -> UInt32:
-    """Pairs to verify from one band: uint32 [pairs, 2], each a member and a better-ranked document of its bucket.
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """Pairs to verify, uint32 [pairs, 2]: each a member of a bucket and a better-ranked one of it.
+
+    unfinished: how many members met more better-ranked ones than they were paired with.
+    """
+
+    pairs: UInt32
+    unfinished: int
+
+
+def candidate_pairs(band: UInt64, rank: UInt32, max_comparisons: int, compared: UInt64 | None = None) -> Proposed:
+    """Pairs to verify from one band.
 
     `band` is uint64 [documents], 0 for no signature. A member is paired with the `max_comparisons` best-ranked members
     of its bucket, so that a bucket of a million documents costs eight million comparisons and not half a billion.
-    A bucket larger than that can keep two of its members which are near each other but near none of its best.
+    Two of its members may be near each other but near none of its best: hence further rounds, on the band hashes of
+    those that stay alone, with `compared`, the pairs of earlier rounds (`packed`), which are passed over.
     Memory: 24 bytes a document beside `band` and `rank`, and 8 a pair.
     """
     # One sort of plain numbers instead of one by hash and rank: the rank replaces the hash's low bits, and documents
@@ -113,18 +127,27 @@ def candidate_pairs(band: UInt64, rank: UInt32, max_comparisons: int) -> UInt32:
     keys.sort()
     order = np.empty(len(rank), dtype=np.uint32)
     order[rank] = np.arange(len(rank), dtype=np.uint32)
-    return _leaders(band, order, keys, low_bits, max_comparisons)  # type: ignore[no-any-return]
+    before = np.zeros(0, dtype=np.uint64) if compared is None else compared
+    pairs, unfinished = _leaders(band, order, keys, low_bits, max_comparisons, before)
+    return Proposed(pairs, int(unfinished))
 
 
-def unique_pairs(parts: list[UInt32]) -> UInt32:
-    """All pairs, each once, sorted (uint32 [pairs, 2])."""
-    if not parts:
-        return np.empty((0, 2), dtype=np.uint32)
-    packed = [part[:, 0].astype(np.uint64) << np.uint64(32) | part[:, 1] for part in parts]
-    whole = np.concatenate(packed)
+def packed(parts: Sequence[UInt32 | Int64]) -> UInt64:
+    """All pairs, each once, sorted, as one number each: the first document above the second."""
+    one = [part[:, 0].astype(np.uint64) << np.uint64(32) | part[:, 1].astype(np.uint64) for part in parts]
+    whole = np.concatenate([np.zeros(0, dtype=np.uint64), *one])
     whole.sort()  # np.unique hashes: ten times slower here
-    whole = whole[np.concatenate([np.ones(1, dtype=np.bool_), whole[1:] != whole[:-1]])] if len(whole) else whole
-    return np.stack([whole >> np.uint64(32), whole & np.uint64(0xFFFFFFFF)], axis=1).astype(np.uint32)
+    return whole[np.concatenate([np.ones(1, dtype=np.bool_), whole[1:] != whole[:-1]])] if len(whole) else whole
+
+
+def unpacked(pairs: UInt64) -> UInt32:
+    """What `packed` packed (uint32 [pairs, 2])."""
+    return np.stack([pairs >> np.uint64(32), pairs & np.uint64(0xFFFFFFFF)], axis=1).astype(np.uint32)
+
+
+def unique_pairs(parts: Sequence[UInt32]) -> UInt32:
+    """All pairs, each once, sorted (uint32 [pairs, 2])."""
+    return unpacked(packed(parts))
 
 
 def survivors(
@@ -184,8 +207,9 @@ def _adjacency(exact: Int64, pairs: Int64) -> tuple[Int64, Int64]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _leaders(band, order, keys, low_bits, most):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _leaders(band, order, keys, low_bits, most, compared):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     pairs = 0
+    unfinished = 0
     result = np.empty((0, 2), dtype=np.uint32)
     for filling in range(2):  # first counts, then fills
         if filling:
@@ -200,15 +224,22 @@ def _leaders(band, order, keys, low_bits, most):  # type: ignore[no-untyped-def]
             met = 0
             for before in range(begin, at):
                 leader = order[keys[before] & low_bits]
-                if band[leader] == band[member]:
-                    if filling:
-                        result[pairs, 0] = member
-                        result[pairs, 1] = leader
-                    pairs += 1
-                    met += 1
-                    if met == most:
-                        break
-    return result
+                if band[leader] != band[member]:
+                    continue
+                if len(compared):
+                    pair = np.uint64(member) << np.uint64(32) | np.uint64(leader)
+                    place = np.searchsorted(compared, pair)
+                    if place < len(compared) and compared[place] == pair:
+                        continue
+                if met == most:
+                    unfinished += not filling
+                    break
+                if filling:
+                    result[pairs, 0] = member
+                    result[pairs, 1] = leader
+                pairs += 1
+                met += 1
+    return result, unfinished
 
 
 @numba.njit(cache=True, nogil=True)

@@ -6,7 +6,7 @@ An item is what its set asks: a question with its choices (JCommonsenseQA), both
 1. A *long* part of an item (20 characters of Japanese, 13 words of English) counts alone: it is found where at least
    `share` of its n-grams (13 characters; English: 13 words) stand together, in a stretch hardly longer than itself.
 2. An item with no long part is found where all its parts stand whole, within 200 characters (and their own length) of
-   the longest of them.
+   the longest of them. A question alone (JSQuAD's short ones) counts with one of its answers in place of a second part.
 3. Contexts (JSQuAD's are Wikipedia) are measured apart and drop nothing: a context is met where 26 characters in a row
    are shared.
 
@@ -33,7 +33,7 @@ from corpus_ja.settings import Settings, Share
 from corpus_ja.stages.exact import normal_form, word_form
 from corpus_ja.stages.minhash import shingles, utf8
 
-VERSION = 1
+VERSION = 2
 
 UInt64 = npt.NDArray[np.uint64]
 Int64 = npt.NDArray[np.int64]
@@ -62,9 +62,10 @@ class EvaluationSet(Settings):
 
     path: str | None = None
     hub: str | None = None
-    form: Literal["jglue", "jsonl"] = "jglue"
+    form: Literal["jglue", "jsonl", "lm-eval"] = "jglue"
     fields: list[str] = Field(default_factory=list)
-    """For `jsonl`: the fields that make an item, each a part (a list of strings makes a part each)."""
+    """For `jsonl`, and for `lm-eval` in place of our own choice: the fields that make an item, each a part (a list of
+    strings makes a part each); a dot descends: `doc.choices.text`."""
     name: str | None = None
 
 
@@ -82,12 +83,21 @@ class Decontamination(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One evaluation item: the parts of its question, and the passage it is asked about, if any."""
+    """One evaluation item: the parts of its question, the passage it is asked about, if any, and its answers.
+
+    Lists in place of tuples, as JSON gives them, are taken too.
+    """
 
     set: str
     id: str
     parts: tuple[str, ...]
     context: str | None = None
+    answers: tuple[str, ...] = ()
+    """Answers that make a short question findable: it counts where it stands with one of them."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple(self.parts))
+        object.__setattr__(self, "answers", tuple(self.answers))
 
     @property
     def name(self) -> str:
@@ -172,15 +182,28 @@ def _squad_items(data: object, name: str, file: str, line: int) -> list[Item]:
             context = _string(fields, "context", file, line).rpartition(" [SEP] ")[2]
             for question in _list(fields["qas"], "qas", file, line):
                 asked = _checked(question, ("id", "question"), file, line)
-                items.append(Item(name, str(asked["id"]), (_string(asked, "question", file, line),), context))
+                answers = _answers(asked.get("answers"))
+                items.append(Item(name, str(asked["id"]), (_string(asked, "question", file, line),), context, answers))
     return items
+
+
+def _answers(value: object) -> tuple[str, ...]:
+    """The distinct texts of SQuAD's list of answers, or of any answer that is a string or a list of strings."""
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, Mapping):  # SQuAD as the Hub has it: {"text": [...], "answer_start": [...]}
+        value = value.get("text")
+    if not isinstance(value, list):
+        return ()
+    texts = [one.get("text") if isinstance(one, Mapping) else one for one in value]
+    return tuple(dict.fromkeys(text for text in texts if isinstance(text, str)))
 
 
 def jsonl_items(records: Sequence[object], fields: Sequence[str], name: str, file: str) -> list[Item]:
     """The items of any file of JSON lines: each of `fields` is a part; a field holding a list of strings is several.
 
-    The item's id is the record's `id` when it has one, else its line number. Raises ConfigError naming the file, the
-    line and the missing field.
+    A dot descends into a field. The item's id is the record's `id` when it has one, else its line number. Raises
+    ConfigError naming the file, the line and the missing field.
     """
     if not fields:
         raise ConfigError(
@@ -188,16 +211,92 @@ def jsonl_items(records: Sequence[object], fields: Sequence[str], name: str, fil
         )
     items = []
     for line, record in enumerate(records, start=1):
-        checked = _checked(record, tuple(fields), file, line)
+        checked = _checked(record, tuple(key for key in fields if "." not in key), file, line)
         parts: list[str] = []
         for key in fields:
-            value = checked[key]
+            value = checked.get(key)
+            if value is None and "." in key:
+                value = _descended(checked, key, file, line)
             if isinstance(value, list) and all(isinstance(each, str) for each in value):
                 parts += value
             else:
-                parts.append(_string(checked, key, file, line))
+                parts.append(_string({key: value}, key, file, line))
         items.append(Item(name, str(checked.get("id", line)), tuple(parts)))
     return items
+
+
+def _descended(record: Mapping[str, object], key: str, file: str, line: int) -> object:
+    value: object = record
+    for step in key.split("."):
+        value = _checked(value, (step,), file, line)[step]
+    return value
+
+
+_CONTEXTS = frozenset(("context", "passage", "article", "story", "document", "support", "paragraph"))
+_ANSWERS = frozenset(
+    (
+        "answer", "answers", "answerkey", "label", "labels", "gold", "target", "correct", "correct_answers",
+        "best_answer", "output", "solution", "aliases", "normalized_aliases",
+    )
+)  # fmt: skip
+_NO_PARTS = frozenset(
+    (
+        "id", "idx", "ind", "doc_id", "q_id", "qid", "question_id", "sentence_pair_id", "yjcaptions_id", "source_id",
+        "title", "subject", "category", "split", "split_type", "type", "level", "language", "dataset", "source",
+        "activity_label", "meta", "metadata",
+    )
+)  # fmt: skip
+
+
+def lm_eval_items(records: Sequence[object], fields: Sequence[str], name: str, file: str) -> list[Item]:
+    """The items of what lm-evaluation-harness writes with `--log_samples`: one record an evaluated document.
+
+    With `fields` (`doc.question`, ...) as in `jsonl_items`. Without, the record's `doc` (the data set's own record) is
+    taken apart: strings and lists of strings are parts, but for names that say they are passages (the context),
+    answers, or no text (ids, subjects). A passage is the context only beside some other part; without one it is what
+    is asked. The id is `doc_id`. Documents evaluated several times (a filter each) are one item.
+    """
+    if fields:
+        return jsonl_items(records, fields, name, file)
+    items: dict[str, Item] = {}
+    for line, record in enumerate(records, start=1):
+        fields_of = _checked(record, ("doc_id", "doc"), file, line)
+        document = _checked(fields_of["doc"], (), file, line)
+        parts: list[str] = []
+        contexts: list[str] = []
+        answers: list[str] = []
+        for key, value in document.items():
+            kind = key.lower()
+            if kind in _NO_PARTS:
+                continue
+            if kind in _ANSWERS:
+                answers += _answers(value)
+            else:
+                (contexts if kind in _CONTEXTS else parts).extend(_strings(value))
+        if not parts:
+            parts, contexts = contexts, []
+        if not parts:
+            found = ", ".join(map(str, document)) or "nothing"
+            raise ConfigError(
+                f"{file}, line {line}: no text to look for in `doc` (found {found}); "
+                "name the fields of the set, like `fields: [doc.question]`"
+            )
+        number = str(fields_of["doc_id"])
+        # An answer of one letter is the name of a choice.
+        told = tuple(answer for answer in answers if len(answer) > 1)
+        items.setdefault(number, Item(name, number, tuple(parts), "\n".join(contexts) or None, told))
+    return list(items.values())
+
+
+def _strings(value: object) -> list[str]:
+    """The strings in a value: itself, those of a list, or those under `text` of a record (the choices of ARC)."""
+    if isinstance(value, str):
+        return [value] if value.strip() else []
+    if isinstance(value, Mapping):
+        return _strings(value.get("text"))
+    if isinstance(value, list):
+        return [each for one in value for each in _strings(one)]
+    return []
 
 
 def _checked(record: object, expected: tuple[str, ...], file: str, line: int) -> Mapping[str, object]:
@@ -258,11 +357,17 @@ def build_index(items: Sequence[Item], settings: Decontamination) -> Index:
                 is_long = True
         if is_long:
             continue
-        if len(own) > 1 and sum(len(parts[index]) for index in own) >= _LEAST:
-            anchor = max(own, key=lambda index: len(parts[index]))
-            others = tuple(parts[index] for index in own if index != anchor)
-            anchored.setdefault(parts[anchor], []).append((number, others))
+        anchor = max(own, key=lambda index: len(parts[index]), default=-1)
+        if len(own) > 1:
+            beside = [tuple(parts[index] for index in own if index != anchor)]
         else:
+            beside = [
+                (answer,) for answer in dict.fromkeys(normal_form(pl.Series(item.answers, dtype=pl.String))) if answer
+            ]
+        beside = [others for others in beside if own and len(parts[anchor]) + sum(map(len, others)) >= _LEAST]
+        for others in beside:
+            anchored.setdefault(parts[anchor], []).append((number, others))
+        if not beside:
             unprotected.append(item.name)
     contexts: dict[str, str] = {}
     for item in items:

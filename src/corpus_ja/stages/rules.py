@@ -21,9 +21,15 @@ from pydantic import Field, StrictFloat, StrictInt, StrictStr, StringConstraints
 
 from corpus_ja.errors import RuleError
 from corpus_ja.settings import Settings
-from corpus_ja.stages import signals
+from corpus_ja.stages import lists, signals
+from corpus_ja.stages.published import ADDRESS_SIGNALS, PUBLISHED
 
 VERSION = 1
+
+MEASURED = {**signals.SIGNALS, **PUBLISHED}
+"""Every signal of the text and the address."""
+ADDRESS = {"host", *ADDRESS_SIGNALS}
+"""Those of the address."""
 
 Name = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9_]*\z", max_length=80)]
 Number = StrictInt | StrictFloat
@@ -49,7 +55,7 @@ class Examples(Settings):
 
 
 class Rule(Settings):
-    """One limit: a document breaks it when its signal lies under `min`, over `max`, or holds one of `none_of`."""
+    """One limit: a document breaks it when its signal lies outside the numbers, or its words are wrong."""
 
     name: Name
     why: Sentence
@@ -58,13 +64,30 @@ class Rule(Settings):
     """Smallest value that is kept."""
     max: Number | None = None
     """Largest value that is kept."""
+    above: Number | None = None
+    """Every value that is kept is larger than this."""
+    below: Number | None = None
+    """Every value that is kept is smaller than this."""
     none_of: Annotated[list[StrictStr], Field(min_length=1)] | None = None
     """Values that drop a document: of a text signal itself, or among the entries of a list signal."""
+    one_of: Annotated[list[StrictStr], Field(min_length=1)] | None = None
+    """Values that keep a document: a text signal is one of them, a list signal has one of them among its entries."""
     missing: Literal["keep", "drop"] = "keep"
     """What happens where the signal is null or NaN."""
     requires: StrictStr | None = None
     """Name of a list or model that the mix must give; without it the rule is not run."""
     examples: Examples
+
+    @property
+    def limits(self) -> dict[str, int | float]:
+        """The numbers it compares with, by key."""
+        numbers = {"min": self.min, "max": self.max, "above": self.above, "below": self.below}
+        return {key: number for key, number in numbers.items() if number is not None}
+
+    @property
+    def words(self) -> list[str] | None:
+        """The words it compares with."""
+        return self.none_of if self.none_of is not None else self.one_of
 
 
 class RuleSet(Settings):
@@ -124,42 +147,68 @@ def parse_rule_set(name: str, file: str, content: str, columns: frozenset[str] =
     except (TypeError, RecursionError) as error:  # keys that are no strings, mappings that hold themselves
         raise RuleError(f"{file}: keys must be plain words: {_one_line(error)}") from error
     seen: set[str] = set()
-    known = {**signals.SIGNALS, **signals.SOURCE_SIGNALS}
+    known = {**MEASURED, **signals.SOURCE_SIGNALS}
     for rule in rule_set.rules:
         place = f"{file}, rule {rule.name}"
         if rule.name in seen:
             raise RuleError(f"{place}: this name stands twice in the file; rename one of the two rules")
         seen.add(rule.name)
-        if rule.signal not in known and rule.signal not in columns:
-            near = difflib.get_close_matches(rule.signal[:200], [*known, *columns], n=1, cutoff=0.5)
+        given = columns | _columns_of(rule.requires)
+        if rule.signal not in known and rule.signal not in given:
+            near = difflib.get_close_matches(rule.signal[:200], [*known, *sorted(given)], n=1, cutoff=0.5)
             advice = f"did you mean {near[0]!r}?" if near else "see the list of signals in stages/signals.py"
             raise RuleError(f"{place}: there is no signal {_shown(rule.signal)}; {advice}")
-        if rule.min is None and rule.max is None and rule.none_of is None:
-            raise RuleError(f"{place}: nothing to compare with; give `min`, `max` or `none_of`")
-        if rule.none_of is not None and (rule.min is not None or rule.max is not None):
-            raise RuleError(f"{place}: `none_of` compares words and `min`, `max` compare numbers; write two rules")
-        for key, number in (("min", rule.min), ("max", rule.max)):
-            if number is not None and not abs(number) < 1e300:
-                raise RuleError(f"{place}: `{key}` is not a number that a signal can have")
-        if rule.min is not None and rule.max is not None and rule.min > rule.max:
-            raise RuleError(f"{place}: `min` {rule.min} is above `max` {rule.max}, so nothing could be kept")
+        _check_limits(rule, place)
         if rule.signal in known:
             wordy = not known[rule.signal].dtype.is_numeric()
-            if wordy and rule.none_of is None:
-                raise RuleError(f"{place}: {rule.signal!r} holds words, not numbers; compare it with `none_of`")
-            if not wordy and rule.none_of is not None:
+            if wordy and rule.words is None:
+                raise RuleError(
+                    f"{place}: {rule.signal!r} holds words, not numbers; compare it with `none_of` or `one_of`"
+                )
+            if not wordy and rule.words is not None:
                 raise RuleError(f"{place}: {rule.signal!r} is a number; compare it with `min` or `max`")
-        measured = rule.signal in signals.SIGNALS
+        measured = rule.signal in MEASURED and rule.signal not in ADDRESS
         for example in (*rule.examples.keep, *rule.examples.drop):
             if not isinstance(example, str) and (example.text is None) == (example.value is None):
                 raise RuleError(f"{place}: an example is a text, or {{text: ..., times: N}}, or {{value: ...}}")
-            if measured and rule.signal != "host" and not isinstance(example, str) and example.value is not None:
+            if measured and not isinstance(example, str) and example.value is not None:
                 raise RuleError(f"{place}: {rule.signal!r} is measured on the text, so its examples are texts")
             if not measured and (isinstance(example, str) or example.value is None):
-                raise RuleError(
-                    f"{place}: {rule.signal!r} is a column of the source, so its examples say {{value: ...}}"
-                )
+                what = "read off the address" if rule.signal in ADDRESS else "a column of the source"
+                raise RuleError(f"{place}: {rule.signal!r} is {what}, so its examples say {{value: ...}}")
     return rule_set
+
+
+def _columns_of(required: str | None) -> frozenset[str]:
+    """What a rule that requires a list or a model may compare: the model's score, or any column of such a list."""
+    if required is None:
+        return frozenset()
+    return frozenset((required, *lists.word_columns(required), *lists.host_columns(required, categories=True)))
+
+
+def _check_limits(rule: Rule, place: str) -> None:
+    """RuleError where the limits of a rule are missing, are no numbers, or leave nothing."""
+    if not rule.limits and rule.words is None:
+        raise RuleError(f"{place}: nothing to compare with; give `min`, `max` or `none_of`")
+    if rule.none_of is not None and rule.one_of is not None:
+        raise RuleError(f"{place}: `none_of` and `one_of` together; write two rules")
+    if rule.words is not None and rule.limits:
+        key = "none_of" if rule.none_of is not None else "one_of"
+        raise RuleError(f"{place}: `{key}` compares words and `min`, `max` compare numbers; write two rules")
+    for key, number in rule.limits.items():
+        if not abs(number) < 1e300:
+            raise RuleError(f"{place}: `{key}` is not a number that a signal can have")
+    for one, other in (("min", "above"), ("max", "below")):
+        if one in rule.limits and other in rule.limits:
+            raise RuleError(f"{place}: `{one}` and `{other}` say the same thing twice; keep one of them")
+    low = next(((key, rule.limits[key]) for key in ("min", "above") if key in rule.limits), None)
+    high = next(((key, rule.limits[key]) for key in ("max", "below") if key in rule.limits), None)
+    if (
+        low is not None
+        and high is not None
+        and (low[1] > high[1] or (low[1] == high[1] and {low[0], high[0]} != {"min", "max"}))
+    ):
+        raise RuleError(f"{place}: `{low[0]}` {low[1]} is above `{high[0]}` {high[1]}, so nothing could be kept")
 
 
 def _explain(error: ValidationError, data: dict[Any, Any], file: str) -> NoReturn:
@@ -189,7 +238,7 @@ def _explain(error: ValidationError, data: dict[Any, Any], file: str) -> NoRetur
         advice = f"did you mean `{near[0]}`?" if near else f"the keys are {', '.join(sorted(_KEYS))}"
         raise RuleError(f"{place}: unknown key {_shown(wanted)}; {advice}") from None
     message = found["msg"]
-    if rest and rest[0] in {"min", "max"}:
+    if rest and rest[0] in {"min", "max", "above", "below"}:
         message = "should be a plain number"
     elif kind == "string_pattern_mismatch":
         message = "should be a word of small letters, digits and _"
@@ -229,11 +278,13 @@ def _kind(value: object) -> str:
 def broken_by(rule: Rule, dtype: pl.DataType) -> pl.Expr:
     """Whether a document breaks the rule: an expression over the signals, never null."""
     value = pl.col(rule.signal)
-    if rule.none_of is not None:
-        if isinstance(dtype, pl.List):
-            broken = value.list.eval(pl.element().is_in(rule.none_of)).list.any()
-        else:
-            broken = value.is_in(rule.none_of)
+    if rule.words is not None:
+        holds = (
+            value.list.eval(pl.element().is_in(rule.words)).list.any()
+            if isinstance(dtype, pl.List)
+            else value.is_in(rule.words)
+        )
+        broken = holds if rule.none_of is not None else ~holds
         absent = value.is_null()
     else:
         number = value.cast(pl.Float64, strict=False)
@@ -242,6 +293,10 @@ def broken_by(rule: Rule, dtype: pl.DataType) -> pl.Expr:
             broken = broken | (number < _limit(rule.min, dtype))
         if rule.max is not None:
             broken = broken | (number > _limit(rule.max, dtype))
+        if rule.above is not None:
+            broken = broken | (number <= _limit(rule.above, dtype))
+        if rule.below is not None:
+            broken = broken | (number >= _limit(rule.below, dtype))
         absent = number.is_null() | number.is_nan()
     return pl.when(absent).then(pl.lit(rule.missing == "drop")).otherwise(broken.fill_null(value=False))
 
@@ -282,6 +337,11 @@ def not_run(rule_sets: Sequence[RuleSet], columns: Sequence[str]) -> list[str]:
     return [f"{one.name}.{rule.name}" for one in rule_sets for rule in one.rules if rule.signal not in present]
 
 
+def names_to_measure(rule_sets: Sequence[RuleSet]) -> tuple[str, ...]:
+    """The signals that the rules name and that are measured only when asked for, sorted, for `signals.measure`."""
+    return tuple(sorted({rule.signal for one in rule_sets for rule in one.rules} & set(PUBLISHED)))
+
+
 def check_examples(rule_set: RuleSet) -> list[str]:
     """One sentence for every example that its rule does not treat as it says; empty when all behave."""
     sentences = []
@@ -303,4 +363,4 @@ def _example_table(rule: Rule, example: str | Example, language: str) -> pl.Data
     if isinstance(example, Example) and example.text is None:
         return pl.DataFrame({rule.signal: [example.value]})
     text = example if isinstance(example, str) else (example.text or "") * example.times
-    return signals.measure(pl.DataFrame({"text": [text]}), language)
+    return signals.measure(pl.DataFrame({"text": [text]}), language, {rule.signal} & set(PUBLISHED))

@@ -5,24 +5,25 @@ same columns for every language; a signal without meaning for a text (the hiraga
 null, and what null means is decided by each rule. Nearly all of them are quotients of the counters that one Numba loop
 fills (`characters`), three come from a second and third loop over repetition (`ngrams`), and the word lists are Polars'
 Aho-Corasick. Together 49 MB/s on 71.5 MB of Japanese prose and 25 MB/s on 28.4 MB of English, one thread; 0.5 GB on
-top of its text for one document of 60 MB.
+top of its text for one document of 60 MB. What only published rule sets compare (`published`) is measured besides for
+a mix that names them.
 
 Units, unless the description says otherwise: *characters* are code points; *length* is code points that are not white
 space; shares are of the length, 0 to 1; "per 1,000" means per 1,000 of the length. Lines, letters and sentence ends
 are defined in `characters`.
 Rejected: word signals for Japanese through a segmenter (a hundred times slower, and the published limits differ by
-segmenter), compression ratios (slower than the n-gram windows, and they fall with length), and one rule deciding about
-several numbers at once (nobody can say afterwards which limit dropped a document).
+segmenter), compression ratios in our own sets (slower than the n-gram windows, and they fall with length), and one rule
+deciding about several numbers at once (nobody can say afterwards which limit dropped a document).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from corpus_ja.stages import characters, ngrams
+from corpus_ja.stages import characters, ngrams, published
+from corpus_ja.stages.measurement import Signal
 
 VERSION = 1
 
@@ -284,18 +285,11 @@ ENGLISH_MENU_WORDS = (
 """What English menus and footers say, in lower case; written for corpus-ja, MIT."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """One measurement: its column's type, and what it says in which unit."""
-
-    dtype: type[pl.DataType]
-    description: str
-
-
-def measure(frame: pl.DataFrame, language: str) -> pl.DataFrame:
+def measure(frame: pl.DataFrame, language: str, names: Collection[str] = ()) -> pl.DataFrame:
     """Measure every document of the frame: columns `text` (cleaned; null counts as empty) and `url` (may be absent).
 
-    `language` ("ja", "en", ...) chooses the word lists. Returns exactly the columns of `SIGNALS`, same rows and order.
+    `language` ("ja", "en", ...) chooses the word lists; `names` are those of `published.PUBLISHED` wanted besides.
+    Returns exactly the columns of `SIGNALS`, then the wanted ones in the order of `PUBLISHED`; same rows and order.
     """
     text = frame["text"].fill_null("")
     counts, units, grams_10, grams_5 = [], [], [], []
@@ -310,10 +304,11 @@ def measure(frame: pl.DataFrame, language: str) -> pl.DataFrame:
     table = pl.DataFrame(counted).with_columns(
         text.str.len_bytes().alias("utf8_bytes"), _url(frame), *_word_counts(text, language)
     )
-    return table.select(**_expressions()).select(
+    measured = table.select(**_expressions()).select(
         pl.col(name).fill_nan(None).cast(signal.dtype) if signal.dtype.is_float() else pl.col(name).cast(signal.dtype)
         for name, signal in SIGNALS.items()
     )
+    return measured.hstack(published.measure(text, _url(frame), names)) if names else measured
 
 
 def _columns(rows: list[npt.NDArray[np.int64]], names: tuple[str, ...]) -> dict[str, npt.NDArray[np.generic]]:
@@ -539,5 +534,9 @@ SOURCE_SIGNALS: Mapping[str, Signal] = {
     "oscar_harmful_pp": Signal(_F, "perplexity under a model of harmful text: low is harmful; null is unknown"),
     "oscar_language": Signal(_S, "the document's language as OSCAR found it"),
     "oscar_probability": Signal(_F, "its probability as OSCAR found it; may exceed 1 a little"),
+    "language_score": Signal(
+        _F, "probability of the language that the mix's language model finds; null without letters"
+    ),
 }
-"""Columns that a source brings and rules may use as they are; a rule on one that is absent is recorded as not run."""
+"""Columns that a source (or the language stage) brings and rules may use as they are; a rule on one that is absent "
+    "is recorded as not run."""

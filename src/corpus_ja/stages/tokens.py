@@ -1,16 +1,21 @@
-"""Token ids of every document, by the fastest encoder that proves itself equal to the reference.
+"""Token ids of every document, by the fastest encoder whose every id is proved.
 
 The reference is the model's own tokenizer: Hugging Face `tokenizers` (a tokenizer.json, or GPT-2's vocab.json with
-merges.txt), or the `sentencepiece` library for a bare SentencePiece model. Beside it stands one faster encoder,
-gigatoken. It is used only while it agrees: on a fixed hard set when a process starts, and on a sample of the documents of
-every batch, drawn by the hash of their ids. One differing id drops it for the rest of the process and encodes the batch again with
-the reference, so the ids are always the reference's; the record says so in a sentence. Documents that contain the string of a special
-token always go to the reference, where `<|endoftext|>` in a text is ordinary text.
+merges.txt), or the `sentencepiece` library for a bare SentencePiece model. For byte-level BPE with GPT-2's words, the vocabularies extended by
+`add` among them, a faster encoder stands beside it, gigatoken. It is believed in nothing: it must give the reference's ids on a fixed hard
+set when a process starts, `proof` then proves the ids of every single document, and one document in a thousand is encoded by the
+reference all the same, so that the proof too is watched. A document whose ids cannot be proved is encoded by the reference; where that gives other
+ids, the fast encoder is dropped for the rest of the process and its task begins again with the reference. Documents that contain the string of a
+special token always go to the reference, where `<|endoftext|>` in a text is ordinary text. Every other tokenizer is encoded by its reference:
+an encoder that cannot be proved is not used.
 
-Cost, one core, Japanese prose and GPT-2's vocabulary: reference 2.0 to 3.4 MB/s, gigatoken 25 MB/s on text it has not seen, 80 MB/s on text
-it has. Its cache grows by 3 bytes a byte of distinct Japanese (330 MB of text: 1.2 GB), so the encoder is built anew
+Cost, one core of a busy machine, MB of UTF-8 a second with GPT-2's vocabulary (benchmarks/tokens.py): Japanese reference 2.2, gigatoken 25 on
+text it has not seen, with the proof 20; English 3.3, 205 and 60. SentencePiece's own library needs none: 20 to 30.
+gigatoken's cache grows by 3 bytes a byte of distinct Japanese (330 MB of text: 1.2 GB), so the encoder is built anew
 after every `RENEW_AFTER_BYTES`: 0.5 GB at most, a tenth of the speed. Rejected: kitoken (two ids off in 600 documents), tiktoken
-(a third of the speed), and trusting any of them unproven.
+(a third of the speed), our own Numba encoder that tries the longest token first and goes back (equal everywhere, 27 MB/s of Japanese, but 42 of
+English, and its proof would have been its own), and comparing a sample instead of proving (a wrong document in a thousand passes unseen in
+nine batches of ten).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,15 +29,16 @@ import numpy.typing as npt
 import xxhash
 
 from corpus_ja.errors import ConfigError
+from corpus_ja.stages.proof import Proof, provable
 
 VERSION = 1
 RENEW_AFTER_BYTES = 64_000_000
 """UTF-8 bytes after which the fast encoder's cache is given up. Measured over 209 MB of distinct Japanese, with the growth of the
 process: 12 MB 17.6 MB/s and 327 MB; 34 MB 17.9 and 409; 68 MB 17.9 and 523; 130 MB 20.1 and 679; never 20.9 and 968."""
-CHECKED_SHARE = 0.01
-"""Share of the documents whose ids are compared with the reference while encoding (at least one a batch)."""
-CHECKED_CHARACTERS = 100_000
-"""How much of a longer document is compared."""
+CHECKED_SHARE = 0.001
+"""Share of the documents that the reference encodes besides, to watch the proof: a hundredth of the time."""
+CHECKED_CHARACTERS = 10_000
+"""How much of a longer document the reference encodes for that."""
 PIECE_CHARACTERS = 250_000
 """Text the reference is given at once, about: it holds some 310 bytes a token, so a document of 60 MB whole would need 6 GB."""
 _NEAR = 500
@@ -155,65 +161,98 @@ def _fast_encoder(tokenizer: Tokenizer) -> Any | None:  # noqa: ANN401 - gigatok
     import gigatoken
 
     try:
-        if tokenizer.kind == "sentencepiece":
-            model = next(path for name in SENTENCEPIECE_NAMES if (path := Path(tokenizer.folder) / name).is_file())
-            return gigatoken.Tokenizer.from_sentencepiece(model)
-        return gigatoken.Tokenizer.from_json(
-            hugging_face_tokenizer(Path(tokenizer.folder), tokenizer.kind).to_str()
-        )
+        return gigatoken.Tokenizer.from_json(hugging_face_tokenizer(Path(tokenizer.folder), tokenizer.kind).to_str())
     except (ValueError, RuntimeError, NotImplementedError, KeyError):
         # A kind of tokenizer it does not know: the reference encodes, and `Encoder.note` says so.
         return None
 
 
 class Encoder:
-    """Encodes batches of documents; `note` is the sentence to record when the fast encoder is not in use.
+    """Encodes batches of documents; `note` is the sentence to record when a fast encoder was dropped or could not be had.
 
-    The ids are the reference's whatever the fast encoder does; only the speed differs.
+    The ids are the reference's whatever the fast encoder does; only the speed differs. `fast` says whether it is in use. `doubtful`: the
+    reference gave other ids than were proved, so what this process encoded before is in doubt too (never seen; the proof would be wrong).
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         self.reference = reference_encoder(tokenizer)
         self.note: str | None = None
-        self._fast: Any | None = _fast_encoder(tokenizer)
+        self.doubtful = False
+        self._fast: Any | None = None
         self._bytes = 0
+        if not isinstance(self.reference, _HuggingFaceReference):
+            return
+        if not provable(self.reference.tokenizer):
+            self.note = (
+                f"the reference encodes with the tokenizer {tokenizer.name}: it is no byte-level BPE with GPT-2's words, "
+                "so no faster encoder could be proved right."
+            )
+            return
+        self._proof = Proof(self.reference.tokenizer)
+        self._fast = _fast_encoder(tokenizer)
         if self._fast is None:
-            self.note = f"gigatoken does not know the tokenizer {tokenizer.name}; the reference encoder is used."
-        else:
-            probe = [text for text in PROBE if not self._has_special(text)]
-            self._compare(probe, *self._encode_fast(probe), what="the probe")
+            self.note = f"gigatoken does not know the tokenizer {tokenizer.name}; the reference encodes."
+            return
+        probe = [text for text in PROBE if not self._has_special(text)]
+        flat, offsets = self._encode_fast([text.encode() for text in probe])
+        self._same(probe, flat, offsets, "the probe")
+
+    @property
+    def fast(self) -> bool:
+        """Whether the fast encoder is in use."""
+        return self._fast is not None
+
+    def distrust(self) -> None:
+        """Give the fast encoder up; the reference encodes from now on."""
+        self._fast = None
 
     def encode(self, texts: Sequence[str], ids: Sequence[str]) -> tuple[IdArray, OffsetArray]:
         """Encode documents: flat token ids uint32 [tokens], offsets int64 [documents + 1].
 
-        `ids` are the documents' ids; their hash decides which documents are compared with the reference.
+        `ids` are the documents' ids; their hash decides which documents the reference encodes besides.
         """
         if self._fast is None:
             return self._encode_reference(texts)
-        special = [position for position, text in enumerate(texts) if self._has_special(text)]
-        checked = [
+        special = {position for position, text in enumerate(texts) if self._has_special(text)}
+        encoded = [b"" if position in special else text.encode() for position, text in enumerate(texts)]
+        flat, offsets = self._encode_fast(encoded)
+        if len(offsets) != len(texts) + 1:
+            self._drop("the documents")
+            return self._encode_reference(texts)
+        proved = self._proof.holds(encoded, flat, offsets)
+        self._watch(texts, ids, special | set(np.flatnonzero(~proved).tolist()), flat, offsets)
+        if self.doubtful:
+            return self._encode_reference(texts)
+        other = sorted(special | set(np.flatnonzero(~proved).tolist()))
+        if not other:
+            return flat, offsets
+        new, new_offsets = self._encode_reference([texts[position] for position in other])
+        for place, position in enumerate(other):
+            mine, right = flat[offsets[position] : offsets[position + 1]], new[new_offsets[place] : new_offsets[place + 1]]
+            if position not in special and not np.array_equal(mine, right):
+                self._drop("the documents")
+        return _replace(flat, offsets, other, new, new_offsets)
+
+    def _watch(
+        self, texts: Sequence[str], ids: Sequence[str], apart: set[int], flat: IdArray, offsets: OffsetArray
+    ) -> None:
+        """Compare a few proved documents with the reference."""
+        chosen = [
             position
             for position, name in enumerate(ids)
-            if position == 0 or xxhash.xxh3_64_intdigest("check\0" + name) < CHECKED_SHARE * 2**64
+            if position not in apart and _watched(name)
         ]
-        flat, offsets = self._encode_fast(texts)
-        taboo = set(special)
-        long = [texts[p][:CHECKED_CHARACTERS] for p in checked if p not in taboo and len(texts[p]) > CHECKED_CHARACTERS]
-        if long:
-            self._compare(long, *self._encode_fast(long), what="the documents")
-        if self._fast is None:
-            return self._encode_reference(texts)
-        sample = [p for p in checked if p not in taboo and len(texts[p]) <= CHECKED_CHARACTERS]
-        pieces = [flat[offsets[position] : offsets[position + 1]] for position in sample]
-        sample_offsets = np.concatenate(([0], np.cumsum([len(piece) for piece in pieces]))).astype(np.int64)
-        sample_flat = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.uint32)
-        self._compare([texts[position] for position in sample], sample_flat, sample_offsets, what="the documents")
-        if self._fast is None:
-            return self._encode_reference(texts)
-        if special:
-            return _replace(flat, offsets, special, *self._encode_reference([texts[p] for p in special]))
-        return flat, offsets
+        short = [position for position in chosen if len(texts[position]) <= CHECKED_CHARACTERS]
+        long = [texts[position][:CHECKED_CHARACTERS] for position in chosen if len(texts[position]) > CHECKED_CHARACTERS]
+        pieces = [np.zeros(0, dtype=np.uint32), *(flat[offsets[position] : offsets[position + 1]] for position in short)]
+        same = self._same([texts[p] for p in short], np.concatenate(pieces), np.cumsum([len(piece) for piece in pieces]), "the documents")
+        if same and long:
+            # The beginning of a text has ids of its own, so it is encoded, and proved, again.
+            beginnings = [text.encode() for text in long]
+            more, more_offsets = self._encode_fast(beginnings)
+            same = not self._proof.holds(beginnings, more, more_offsets).all() or self._same(long, more, more_offsets, "the documents")
+        self.doubtful = not same
 
     def _encode_reference(self, texts: Sequence[str]) -> tuple[IdArray, OffsetArray]:
         """The reference's ids, in steps of about `PIECE_CHARACTERS`; long documents are cut where that changes nothing."""
@@ -270,28 +309,36 @@ class Encoder:
     def _has_special(self, text: str) -> bool:
         return any(token in text for token in self.tokenizer.special_tokens)
 
-    def _encode_fast(self, texts: Sequence[str]) -> tuple[IdArray, OffsetArray]:
-        # UTF-8 bytes, about: a letter beyond ASCII takes two to four, in Japanese nearly always three.
-        size = sum(len(text) if text.isascii() else 3 * len(text) for text in texts)
+    def _encode_fast(self, encoded: list[bytes]) -> tuple[IdArray, OffsetArray]:
+        size = sum(len(one) for one in encoded)
         if self._bytes and self._bytes + size > RENEW_AFTER_BYTES:
             self._fast = None  # given back before the next one is built
             self._fast = _fast_encoder(self.tokenizer)
             self._bytes = 0
         self._bytes += size
         assert self._fast is not None  # noqa: S101 - callers check
-        layout = self._fast.encode_batch(list(texts), parallel=False).layout
+        layout = self._fast.encode_batch(encoded, parallel=False).layout
         offsets = np.asarray(layout.offsets.data, dtype=np.int64)
         return np.asarray(layout.content.data, dtype=np.uint32)[: offsets[-1]], offsets
 
-    def _compare(self, texts: Sequence[str], flat: IdArray, offsets: OffsetArray, *, what: str) -> None:
+    def _same(self, texts: Sequence[str], flat: IdArray, offsets: OffsetArray, what: str) -> bool:
+        """Whether the reference gives these ids; where not, the fast encoder is dropped."""
         expected, expected_offsets = _flatten(self.reference.encode(texts))
-        if np.array_equal(offsets, expected_offsets) and np.array_equal(flat, expected):
-            return
+        same = np.array_equal(offsets, expected_offsets) and np.array_equal(flat, expected)
+        if not same:
+            self._drop(what)
+        return same
+
+    def _drop(self, what: str) -> None:
         self._fast = None
         self.note = (
             f"gigatoken gave other ids than the reference for {what} with the tokenizer {self.tokenizer.name}; "
             "it was dropped, and the reference encoder is used."
         )
+
+
+def _watched(name: str) -> bool:
+    return xxhash.xxh3_64_intdigest("check\0" + name) < CHECKED_SHARE * 2**64
 
 
 def _flatten(encoded: Sequence[Sequence[int]]) -> tuple[IdArray, OffsetArray]:

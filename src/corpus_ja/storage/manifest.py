@@ -94,17 +94,24 @@ class Asked(_Model):
 
 
 class SourceReport(_Model):
-    """The fate of one source: read = kept + the sum of dropped, in documents."""
+    """The fate of one source: read = kept + the sum of dropped, in documents; `cleaned` is in characters taken out, by kind."""
 
     read: Counted = Field(default_factory=Counted)
     unreadable: dict[str, int] = Field(default_factory=dict)
     dropped: dict[str, int] = Field(default_factory=dict)
+    cleaned: dict[str, int] = Field(default_factory=dict)
     kept: Kept = Field(default_factory=Kept)
     taken: Taken = Field(default_factory=Taken)
     mix: Asked = Field(default_factory=Asked)
     notes: list[str] = Field(default_factory=list)
     license: str | None = None
     inputs: list[str] = Field(default_factory=list)
+    removal: dict[str, int] = Field(default_factory=dict)
+    """Documents that lived before duplicates were looked for (`living`), and how many left as `exact`, `url` and `near`."""
+    repeats: dict[str, Any] = Field(default_factory=dict)
+    """Lines or paragraphs taken out, where the source asks for it: how many, of how many kinds, and the most frequent."""
+    evaluation: dict[str, int] = Field(default_factory=dict)
+    """Documents that hold evaluation items (`items`) and that meet a context (`contexts`), whatever else became of them."""
 
 
 class Shard(_Model):
@@ -166,6 +173,10 @@ class Manifest(_Model):
     validation: list[Shard]
     stages: list[StageRecord]
     packing_report: dict[str, Any] = Field(default_factory=dict)
+    duplicates: dict[str, Any] = Field(default_factory=dict)
+    """Clusters by size, and the largest with their texts."""
+    evaluation: dict[str, Any] = Field(default_factory=dict)
+    """Items and unprotected items by set; the files of the build that list hits and unprotected items."""
     mix: dict[str, Any]
     work: dict[str, dict[str, str]] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)

@@ -9,6 +9,7 @@ PyArrow against a constant schema: Polars turns a frame of equally long lists in
 import json
 import os
 import secrets
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -155,14 +156,18 @@ def read_range(path: Path, columns: Sequence[str], key: str, low: int, high: int
     """The rows of a file sorted by the uint64 column `key` with low ≤ key < high, by row-group statistics."""
     parts: list[pl.DataFrame] = []
     with whole(path), pq.ParquetFile(path) as file:
-        position = file.schema_arrow.get_field_index(key)
-        column = next(
-            index for index in range(file.metadata.num_columns) if file.metadata.schema.column(index).path == key
-        ) if position >= 0 else 0  # fmt: skip
-        for group in range(file.num_row_groups):
+        names = [file.metadata.schema.column(index).path for index in range(file.metadata.num_columns)]
+        column = names.index(key)
+
+        def reach(group: int) -> tuple[int, int]:
             statistics = file.metadata.row_group(group).column(column).statistics
-            if statistics is not None and statistics.has_min_max and (statistics.max < low or statistics.min >= high):
-                continue
+            return (statistics.min, statistics.max) if statistics is not None and statistics.has_min_max else (0, 2**64)
+
+        # The file is sorted: few of its groups' statistics need to be looked at.
+        groups = range(file.num_row_groups)
+        for group in groups[bisect_left(groups, low, key=lambda group: reach(group)[1]) :]:
+            if reach(group)[0] >= high:
+                break
             frame = _frame(file.read_row_group(group, columns=list(columns), use_threads=False))
             kept = frame.filter(_within(key, low, high))
             if kept.height:

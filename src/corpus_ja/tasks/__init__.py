@@ -43,11 +43,23 @@ class Job(ABC):
     def run(self) -> dict[str, Any]:
         """Do the work, write the files, and return what the report should say."""
 
+    @staticmethod
+    def forget() -> None:
+        """Drop what tasks of this kind keep in memory for the next of them (models, caches); another kind comes."""
+
+
+_kinds: list[type[Job]] = []
+"""The kind of task this process ran last; at most one."""
+
 
 def perform(job: Job) -> None:
     """Run a job in a worker and write its report; a job whose report exists was done by an earlier run."""
     if job.done:
         return
+    if _kinds and _kinds[0] is not type(job):
+        _kinds.pop().forget()
+        _give_memory_back()
+    _kinds[:] = [type(job)]
     began, cpu = time.perf_counter(), time.process_time()
     with PeakMemory() as peak:
         result = job.run()

@@ -14,11 +14,14 @@ import numpy as np
 import polars as pl
 
 from corpus_ja.documents import is_below
-from corpus_ja.stages.mixing import Share, Shortage, Supply, Wish, plan, times_taken
+from corpus_ja.errors import MixError
+from corpus_ja.stages.mixing import Share, Shortage, Supply, Wish, cluster_weights, plan, times_taken
 from corpus_ja.storage.shards import read_frame, write_frame
 from corpus_ja.tasks import Job
 
-VERSION = 1
+VERSION = 2
+MOST_TIMES = 65_535
+"""How often a document can stand in the shards: passes are counted in 16 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,9 @@ class PlanMix(Job):
         """Plan; the report is the plan. Raises MixError with both numbers where wishes and supply contradict each other."""
         supplies: dict[str, Supply] = {}
         chosen: dict[str, list[str | int] | None] = {}
-        for source, _ in self.wishes:
+        most: dict[str, int] = {}
+        for source, wish in self.wishes:
+            most[source] = 1
             living: list[pl.DataFrame] = []
             for part in self.parts:
                 if part.source == source:
@@ -96,10 +101,18 @@ class PlanMix(Job):
                 chosen[source] = [lowest["part"], lowest["row"]]
                 frame = frame.filter((pl.col("part") != lowest["part"]) | (pl.col("row") != lowest["row"]))
             frame = frame.filter(~pl.col("held_out"))
+            weights = cluster_weights(frame["cluster_size"].to_numpy(), wish.steps)
+            most[source] = int(weights.max(initial=1))
             supplies[source] = Supply(
-                frame["sample"].to_numpy(), frame["tokens"].to_numpy(), frame["bytes"].cast(pl.Int64).to_numpy()
+                frame["sample"].to_numpy(), frame["tokens"].to_numpy() * weights, frame["bytes"].cast(pl.Int64).to_numpy()
             )
         shares = plan(supplies, dict(self.wishes), self.budget, self.on_shortage)
+        for source, share in shares.items():
+            if share.passes * most[source] > MOST_TIMES:
+                raise MixError(
+                    f"The source `{source}` would stand {share.passes * most[source]:,} times in the shards, which count to {MOST_TIMES:,}; "
+                    "lower its `epochs` or `cluster_weights`."
+                )
         return {
             "text_bytes_read": 0,
             "chosen": chosen,
@@ -114,7 +127,8 @@ class PlanMix(Job):
                     "available_documents": share.available_documents,
                     "tokens": share.tokens,
                     "documents": share.documents,
-                    "passes": share.passes,
+                    # A document of weight 3 stands in three passes for one of the plan's.
+                    "passes": share.passes * most[name],
                 }
                 for name, share in shares.items()
             },
@@ -134,6 +148,7 @@ class Allot(Job):
 
     place: MixPart
     share: Share
+    steps: tuple[tuple[int, int], ...]
     chosen_row: int | None
     extra_tokens: int
     folder: Path
@@ -154,6 +169,7 @@ class Allot(Job):
             held_out[self.chosen_row] = True
         living = frame["dropped_by"].is_null().to_numpy()
         times = np.where(living & ~held_out, times_taken(self.share, frame["sample"].to_numpy()), 0)
+        times = times * cluster_weights(frame["cluster_size"].to_numpy(), self.steps)
         passed_over = living & ~held_out & (times == 0)
         result = pl.DataFrame(
             {

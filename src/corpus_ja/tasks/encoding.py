@@ -15,13 +15,17 @@ import pyarrow.parquet as pq
 
 from corpus_ja.documents import check_aligned
 from corpus_ja.stages import language
-from corpus_ja.stages.tokens import Tokenizer, encoder_for
+from corpus_ja.stages.tokens import Encoder, Tokenizer, encoder_for
 from corpus_ja.storage.shards import iterate_frames, read_frame, replacing, write_frame
 from corpus_ja.tasks import Job
 
 VERSION = 1
-TOKENS_PER_GROUP = 1_000_000
-"""Tokens a row group of a tokens file holds, about: what a pack task reads for its range."""
+TOKENS_PER_GROUP = 128_000
+"""Tokens a row group of a tokens file holds, about. A pack task reads one or two groups more of every file than it needs: with groups of
+a million, 71 shards over 27 files read their tokens five times."""
+
+Encoded = tuple[np.ndarray[Any, Any], np.ndarray[Any, np.dtype[np.int64]], list[pl.DataFrame], list[pl.Series], int]
+"""Flat ids, ids a document (0 for those in another language), bytes and characters, the documents' ids, and bytes of text read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Encode(Job):
     folder: Path
     wanted_language: str | None
     tokenizer: Tokenizer
+    by_reference: bool = False
 
     @property
     def name(self) -> str:
@@ -46,27 +51,23 @@ class Encode(Job):
         return self.folder / f"{self.part}.json"
 
     def run(self) -> dict[str, Any]:
-        """Write the tokens file and the counts; report what the encoder had to say."""
+        """Write the tokens file and the counts; report what the encoder had to say.
+
+        Where the fast encoder is dropped half-way, everything is encoded again by the reference. `doubtful`: what earlier tasks
+        encoded is in doubt too.
+        """
         encoder = encoder_for(self.tokenizer)
+        if self.by_reference:
+            encoder.distrust()
+        began_fast = encoder.fast
         foreign = language.judge(read_frame(self.language), self.wanted_language).is_not_null()
         bucket = read_frame(self.chance, ["bucket"])["bucket"].to_numpy()
         check_aligned(str(self.chance), len(bucket), len(foreign))
-        lengths = np.zeros(len(foreign), dtype=np.int64)
-        sizes: list[pl.DataFrame] = []
-        ids: list[pl.Series] = []
-        chunks: list[np.ndarray[Any, Any]] = []
-        first = read = 0
-        for frame in iterate_frames(self.documents, ["id", "text"]):
-            sizes.append(frame.select(bytes=pl.col("text").str.len_bytes(), characters=pl.col("text").str.len_chars()))
-            ids.append(frame["id"])
-            wanted = ~foreign[first : first + frame.height]
-            chosen = frame.filter(wanted)
-            read += int(chosen["text"].str.len_bytes().sum())
-            flat, offsets = encoder.encode(chosen["text"].to_list(), chosen["id"].to_list())
-            lengths[first + np.flatnonzero(wanted.to_numpy())] = np.diff(offsets)
-            chunks.append(flat.astype(self.tokenizer.dtype))
-            first += frame.height
-        flat = np.concatenate(chunks) if chunks else np.zeros(0, dtype=self.tokenizer.dtype)
+        encoded = self._encode(encoder, foreign)
+        if encoded is None:
+            encoded = self._encode(encoder, foreign)
+        assert encoded is not None  # noqa: S101 - the reference is never dropped
+        flat, lengths, sizes, ids, read = encoded
         rows = np.flatnonzero(~foreign.to_numpy())
         order = rows[np.argsort(bucket[rows], kind="stable")]
         self._write_tokens(flat, lengths, order, bucket, pl.concat(ids) if ids else pl.Series(dtype=pl.String))
@@ -80,7 +81,36 @@ class Encode(Job):
             "tokens": int(lengths.sum()),
             "text_bytes_read": read,
             "note": encoder.note,
+            "encoder": "gigatoken" if encoder.fast else "reference",
+            "doubtful": began_fast and encoder.doubtful,
         }
+
+    def _encode(self, encoder: Encoder, foreign: pl.Series) -> Encoded | None:
+        """Encode the documents of the wanted language; None where the fast encoder was dropped on the way."""
+        began_fast = encoder.fast
+        lengths = np.zeros(len(foreign), dtype=np.int64)
+        sizes: list[pl.DataFrame] = []
+        ids: list[pl.Series] = []
+        chunks = [np.zeros(0, dtype=self.tokenizer.dtype)]
+        first = read = 0
+        for frame in iterate_frames(self.documents, ["id", "text"]):
+            sizes.append(frame.select(bytes=pl.col("text").str.len_bytes(), characters=pl.col("text").str.len_chars()))
+            ids.append(frame["id"])
+            wanted = ~foreign[first : first + frame.height]
+            chosen = frame.filter(wanted)
+            read += int(chosen["text"].str.len_bytes().sum())
+            flat, offsets = encoder.encode(chosen["text"].to_list(), chosen["id"].to_list())
+            if encoder.fast != began_fast:
+                return None
+            lengths[first + np.flatnonzero(wanted.to_numpy())] = np.diff(offsets)
+            chunks.append(flat.astype(self.tokenizer.dtype))
+            first += frame.height
+        return np.concatenate(chunks), lengths, sizes, ids, read
+
+    @staticmethod
+    def forget() -> None:
+        """Drop the encoder with its cache."""
+        encoder_for.cache_clear()
 
     def _write_tokens(
         self,

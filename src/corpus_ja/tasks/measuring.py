@@ -1,6 +1,6 @@
 """Stage 2: everything that reads text and gives no verdict, each kind in a sidecar of its own, from one pass over the text.
 
-Language, signals, signatures (exact key, address key, MinHash bands) and overlaps with evaluation sets have a folder and a fingerprint
+Language, signals, the columns of word and host lists, classifiers' scores, signatures (exact key, address key, MinHash bands) and overlaps with evaluation sets have a folder and a fingerprint
 each, so another threshold or evaluation set measures only what changed; a task computes those that are missing and reads a
 row group of text once for all of them. `DrawChance` reads ids alone: the draws of every purpose, 24 bytes a document.
 """
@@ -12,17 +12,24 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from corpus_ja.documents import draws, raw_ids
-from corpus_ja.stages import decontaminate, exact, language, minhash, signals
+from corpus_ja.errors import ConfigError
+from corpus_ja.stages import decontaminate, exact, language, lists, minhash, models, signals
 from corpus_ja.stages.decontaminate import Decontamination, Index, Item
+from corpus_ja.stages.lists import Hosts, Listing, Words, WordSearch
 from corpus_ja.stages.minhash import NearDuplicates
+from corpus_ja.stages.models import Model
+from corpus_ja.storage.manifest import sha256_of
 from corpus_ja.storage.shards import iterate_frames, read_frame, read_json, rows_in, write_frame, write_json
 from corpus_ja.tasks import Job
 
 VERSION = 1
-KINDS = ("language", "signals", "signatures", "overlaps")
+HEAD = 80
+"""Characters of every text kept beside its signature, so that a large cluster can be shown without reading texts."""
+KINDS = ("language", "signals", "lists", "scores", "signatures", "overlaps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +42,12 @@ class Measure(Job):
     outputs: tuple[tuple[str, Path], ...]
     language_model: str
     text_language: str | None
+    names: tuple[str, ...]
     near: NearDuplicates | None
     index: Path | None
     stamp: str
+    lists: tuple[Listing, ...] = ()
+    models: tuple[Model, ...] = ()
 
     @property
     def name(self) -> str:
@@ -58,6 +68,7 @@ class Measure(Job):
         measured: dict[str, list[pl.DataFrame]] = {kind: [] for kind, _ in missing}
         measures = self._measures()
         seconds: dict[str, float] = {}
+        processor: dict[str, float] = {}
         read = rows = 0
         if missing:
             for frame in iterate_frames(self.documents, ["text", "url"]):
@@ -65,19 +76,29 @@ class Measure(Job):
                 rows += frame.height
                 shared: dict[str, pl.Series] = {}
                 for kind, _ in missing:
-                    began = time.perf_counter()
+                    began, cpu = time.perf_counter(), time.process_time()
                     measured[kind].append(measures[kind](frame, shared))
+                    processor[kind] = processor.get(kind, 0.0) + time.process_time() - cpu
                     seconds[kind] = seconds.get(kind, 0.0) + time.perf_counter() - began
         for kind, folder in missing:
             frame = pl.concat(measured[kind])
             write_frame(folder / f"{self.part}.parquet", frame)
             write_json(folder / f"{self.part}.json", {"rows": frame.height})
-        return {"rows": rows if missing else rows_in(self.documents), "text_bytes_read": read, "kinds": seconds}
+        return {"rows": rows if missing else rows_in(self.documents), "text_bytes_read": read, "kinds": seconds, "cpu_kinds": processor}
+
+    @staticmethod
+    def forget() -> None:
+        """Drop the evaluation index, the lists and the models."""
+        _index.cache_clear()
+        opened.cache_clear()
+        models.forget()
 
     def _measures(self) -> dict[str, Callable[[pl.DataFrame, dict[str, pl.Series]], pl.DataFrame]]:
         return {
             "language": lambda frame, _: language.measure(frame["text"], self.language_model),
-            "signals": lambda frame, _: signals.measure(frame, self.text_language or "ja"),
+            "signals": lambda frame, _: signals.measure(frame, self.text_language or "ja", self.names),
+            "lists": lambda frame, _: listed(frame, self.lists),
+            "scores": lambda frame, _: scored(frame, self.models),
             "signatures": self._signatures,
             "overlaps": self._overlaps,
         }
@@ -91,6 +112,7 @@ class Measure(Job):
                 "key_low": key["low"],
                 "url_key": exact.url_keys(frame["url"]),
                 "length": normal.str.len_chars(),
+                "head": frame["text"].str.slice(0, HEAD),
             }
         )
         if self.near is None:
@@ -104,6 +126,64 @@ class Measure(Job):
         return decontaminate.overlaps(frame["text"], _normal(frame, shared), _index(self.index))
 
 
+def measured_at_once(
+    frame: pl.DataFrame,
+    spoken: str | None,
+    language_model: str,
+    names: tuple[str, ...],
+    listings: tuple[Listing, ...],
+    classifiers: tuple[Model, ...],
+) -> pl.DataFrame:
+    """All columns that rules may compare, beside the source's own, for a few documents (`text` cleaned, `url`) and no files.
+
+    What a build measures, by the same functions: `language`, `language_score`, the signals (`names` of those wanted besides),
+    the lists' columns and the classifiers' scores. `spoken` is the language of the source.
+    """
+    columns = [language.measure(frame["text"], language_model), signals.measure(frame, spoken or "ja", names)]
+    if listings:
+        columns.append(listed(frame, listings))
+    if classifiers:
+        columns.append(scored(frame, classifiers))
+    return pl.concat(columns, how="horizontal")
+
+
+def listed(frame: pl.DataFrame, listings: tuple[Listing, ...]) -> pl.DataFrame:
+    """The columns of all word and host lists for a frame of `text` and `url`, same rows, in the order of the lists."""
+    search, hosts = opened(listings)
+    found = {}
+    if search.lists:
+        found = {column.name: column for column in search.measure(frame["text"])}
+    for one in hosts:
+        found |= {column.name: column for column in lists.measure_hosts(frame["url"], one)}
+    return pl.DataFrame([found[name] for listing in listings for name in listing.columns])
+
+
+def scored(frame: pl.DataFrame, classifiers: tuple[Model, ...]) -> pl.DataFrame:
+    """The score of every classifier for a frame of `text`, same rows."""
+    return pl.DataFrame([models.score(frame["text"], model) for model in classifiers])
+
+
+@lru_cache(maxsize=1)
+def opened(listings: tuple[Listing, ...]) -> tuple[WordSearch, tuple[Hosts, ...]]:
+    """The lists, read once a process; ConfigError where a file is not what it was when the mix was loaded."""
+    words: list[Words] = []
+    hosts: list[Hosts] = []
+    for listing in listings:
+        entries: dict[str, list[np.ndarray[Any, np.dtype[np.uint64]]]] = {}
+        for category, path, sha256 in listing.files:
+            if sha256_of(Path(path)) != sha256:
+                raise ConfigError(f"{path} (the list {listing.name}) has changed since the mix was loaded; run the command again.")
+            content = Path(path).read_text(encoding="utf-8", errors="replace")
+            if listing.kind == "words":
+                words.append(Words(listing.name, lists.parse_words(content), listing.boundaries))
+            else:
+                entries.setdefault(category, []).append(lists.parse_hosts(content))
+        if listing.kind == "hosts":
+            joined = {category: np.unique(np.concatenate(parts)) for category, parts in entries.items()}
+            hosts.append(Hosts(listing.name, joined, listing.categories))
+    return WordSearch(words), tuple(hosts)
+
+
 def _normal(frame: pl.DataFrame, shared: dict[str, pl.Series]) -> pl.Series:
     if "normal" not in shared:
         shared["normal"] = exact.normal_form(frame["text"])
@@ -114,7 +194,7 @@ def _normal(frame: pl.DataFrame, shared: dict[str, pl.Series]) -> pl.Series:
 def _index(path: Path) -> Index:
     """The evaluation index, built once a process from the items that the pipeline wrote."""
     content = read_json(path)
-    items = [Item(**{**item, "parts": tuple(item["parts"])}) for item in content["items"]]
+    items = [Item(**item) for item in content["items"]]
     return decontaminate.build_index(items, Decontamination.model_validate(content["settings"]))
 
 

@@ -7,6 +7,7 @@ source, 8 bytes each, and rewrites the rare files in which an id repeats an earl
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import xxhash
 
 from corpus_ja.documents import DOCUMENTS, draws, is_below
 from corpus_ja.errors import SourceError
-from corpus_ja.stages.clean import Clean, clean
+from corpus_ja.stages.clean import Clean, clean_counted
 from corpus_ja.storage.shards import FrameWriter, iterate_frames, read_frame, replacing, whole, write_frame
 from corpus_ja.storage.sources import SET_ASIDE_COLUMNS, Batch, Piece, Reading, read_pieces, sidecar_ids
 from corpus_ja.tasks import Job
@@ -61,10 +62,12 @@ class ReadDocuments(Job):
         writer = _Parts(self.folder, self.index)
         aside: list[pl.DataFrame] = []
         read: Counter[str] = Counter()
+        cleaned: Counter[str] = Counter()
         seen = 0
         try:
-            for batch in read_pieces(self.pieces, self.reading, extra=dict(self.extra)):
-                documents, lost = self._documents(batch)
+            for batch in self.batches():
+                documents, lost, removed = self._documents(batch)
+                cleaned.update(removed)
                 seen += documents.height
                 read["surrogates"] += int(batch.frame["surrogates"].sum() or 0)
                 aside.append(lost)
@@ -89,12 +92,17 @@ class ReadDocuments(Job):
             },
             "unreadable": dict(Counter(reason.removeprefix("unreadable/") for reason in unreadable["reason"])),
             "dropped": dict(Counter(dropped["reason"])),
+            "cleaned": dict(sorted(cleaned.items())),
             "surrogates": read["surrogates"],
             "text_bytes_read": sum(part["original_bytes"] for part in parts) + int(dropped["bytes"].sum()),
         }
 
-    def _documents(self, batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The documents of a batch, and all its records that are none."""
+    def batches(self) -> Iterator[Batch]:
+        """The records to be read; a plan reads a sample of them instead."""
+        return read_pieces(self.pieces, self.reading, extra=dict(self.extra))
+
+    def _documents(self, batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
+        """The documents of a batch, all its records that are none, and the characters that cleaning took out by kind."""
         frame = batch.frame
         fallback = pl.col("file") + "#" + pl.col("row").cast(pl.String)
         identified = frame.with_columns(
@@ -113,7 +121,8 @@ class ReadDocuments(Job):
             )
             lost.append(_records(identified.filter(~wanted), "mix.not_sampled"))
             identified = identified.filter(wanted)
-        cleaned = identified.with_columns(text=clean(identified["text"], self.cleaning))
+        texts, removed = clean_counted(identified["text"], self.cleaning)
+        cleaned = identified.with_columns(text=texts)
         empty = cleaned["text"].str.len_bytes() == 0
         if empty.any():
             lost.append(_records(cleaned.filter(empty), "unreadable/empty"))
@@ -122,7 +131,7 @@ class ReadDocuments(Job):
         documents = cleaned.select(
             "id", pl.lit(1, dtype=pl.UInt32).alias("repeat"), "text", "url", "original_bytes", "original_characters", *extra
         )
-        return documents, pl.concat(lost)
+        return documents, pl.concat(lost), removed
 
 
 def _records(frame: pl.DataFrame, reason: str) -> pl.DataFrame:

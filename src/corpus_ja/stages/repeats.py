@@ -6,10 +6,12 @@
 3. a key that stands in `documents` of them or more goes from every document but the first that has it, so no line is
    lost altogether.
 
-Lines without letters (rules, brackets) and short ones have no key and stay. Cost: 19 MB/s of Japanese text in lines,
-most of it Python's calls of the hash; by choice, so nothing pays who does not ask. Rejected: suffix arrays (repeats
-that begin and end anywhere cut sentences in two), removing within the file that was read (the text before and after
-would share a name), and counting over all sources (a licence line that one source repeats is another's only copy).
+Lines without letters (rules, brackets) and short ones have no key and stay. What it takes is shown, because it is not
+always boilerplate: of 12,473 Japanese documents, 35 kinds of lines in 20 or more of them, the most frequent a
+template's variable (480), after it the sentence by which a law comes into force (272). Cost: 64 MB/s of Japanese text
+in lines, counting and dropping together. Rejected: suffix arrays (repeats that begin and end anywhere cut sentences in
+two), removing within the file that was read (the text before and after would share a name), and counting over all
+sources (a licence line that one source repeats is another's only copy).
 """
 
 from typing import Literal
@@ -27,7 +29,6 @@ VERSION = 1
 
 UInt64 = npt.NDArray[np.uint64]
 Int64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
 
 
 class Repeats(Settings):

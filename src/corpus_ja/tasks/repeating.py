@@ -1,7 +1,7 @@
 """Stage 1c, by choice of a source: lines or paragraphs that many of its documents repeat leave all of them but the
 first.
 
-1. `CountPieces`, a map over documents files: the keys of their pieces, with counts, sorted (20 bytes a distinct piece).
+1. `CountPieces`, a map over documents files: the keys of their pieces, with counts, sorted (24 bytes a distinct piece).
 2. `FindRepeated`, one task a source: adds the counts up, `PIECES_A_RANGE` keys at a time, and writes those that leave,
    with their texts.
 3. `DropRepeats`, a map over the reading tasks: new documents files in a folder of their own, with their own
@@ -34,8 +34,8 @@ from corpus_ja.tasks import Job
 from corpus_ja.tasks.matching import save_array
 
 VERSION = 1
-PIECES_A_RANGE = 50_000_000
-"""Keys that `FindRepeated` holds at a time, about 60 bytes each."""
+PIECES_A_RANGE = 20_000_000
+"""Keys that `FindRepeated` holds at a time, about 105 bytes each."""
 SHOWN = 20
 """Repeated pieces that the report shows, those of most documents first."""
 VERDICT = "duplicate.pieces"

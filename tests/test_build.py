@@ -583,7 +583,10 @@ def with_value(values: Any, key: str, value: object) -> Any:  # noqa: ANN401 - s
     if isinstance(values, list):
         return [with_value(inner, rest, value) if str(index) == first else inner for index, inner in enumerate(values)]
     inner = values.get(first)
-    return {**values, first: with_value(inner if isinstance(inner, dict | list) else {}, rest, value) if rest else value}
+    return {
+        **values,
+        first: with_value(inner if isinstance(inner, dict | list) else {}, rest, value) if rest else value,
+    }
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,17 @@ def test_every_key_of_a_mix_stands_in_its_documentation() -> None:
     text = (REPOSITORY / "docs" / "mix.md").read_text(encoding="utf-8")
     keys = {
         name
-        for model in (Mix, Source, DuplicateSettings, Decontamination, EvaluationSet, Clean, ExecutorSettings, SlurmSettings, Amount)
+        for model in (
+            Mix,
+            Source,
+            DuplicateSettings,
+            Decontamination,
+            EvaluationSet,
+            Clean,
+            ExecutorSettings,
+            SlurmSettings,
+            Amount,
+        )
         for name in model.model_fields
     }
     assert {key for key in keys if f"`{key}" not in text and f"{key}:" not in text and f"`{key}`" not in text} == set()

@@ -1,4 +1,6 @@
-"""A whole build whose sources and tokenizer come from the Hub, through the command line, against a local server of its protocol."""
+"""A whole build whose sources and tokenizer come from the Hub, through the command line, against a local server of its
+protocol.
+"""
 
 import json
 import os
@@ -28,7 +30,9 @@ sources:
 def repositories() -> dict[str, Dataset]:
     data, tokenizer = QUICKSTART / "data", QUICKSTART / "tokenizer"
     return {
-        "someone/wikipedia": Dataset({"data/train-00000-of-00001.parquet": (data / "wikipedia_ja.parquet").read_bytes()}),
+        "someone/wikipedia": Dataset(
+            {"data/train-00000-of-00001.parquet": (data / "wikipedia_ja.parquet").read_bytes()}
+        ),
         "crawl/OSCAR-2301": Dataset(
             {
                 "OSCAR-2301.py": b"# a loading script that nobody runs",
@@ -41,7 +45,13 @@ def repositories() -> dict[str, Dataset]:
 
 def build(hub: HubServer, folder: Path) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING_FACE"))}
-    environment = {**kept, "HF_ENDPOINT": hub.endpoint, "HF_HOME": str(folder / "home"), "NO_PROXY": "127.0.0.1", "CORPUS_JA_RETRY_WAIT": "0.01"}
+    environment = {
+        **kept,
+        "HF_ENDPOINT": hub.endpoint,
+        "HF_HOME": str(folder / "home"),
+        "NO_PROXY": "127.0.0.1",
+        "CORPUS_JA_RETRY_WAIT": "0.01",
+    }
     (folder / "mix.yaml").write_text(MIX, encoding="utf-8")
     return subprocess.run(
         [sys.executable, "-m", "corpus_ja.cli", "build", "--mix", "mix.yaml", "--workers", "1"],
@@ -68,9 +78,15 @@ def test_sources_and_tokenizer_come_from_the_hub_at_a_commit_and_a_second_build_
 
 @pytest.mark.parametrize(
     ("repository", "gated", "sentence"),
-    [("crawl/OSCAR-2301", 401, "HF_TOKEN"), ("someone/tokenizer", 401, "HF_TOKEN"), ("someone/tokenizer", 0, "neither a folder")],
+    [
+        ("crawl/OSCAR-2301", 401, "HF_TOKEN"),
+        ("someone/tokenizer", 401, "HF_TOKEN"),
+        ("someone/tokenizer", 0, "neither a folder"),
+    ],
 )
-def test_what_the_hub_refuses_is_a_sentence_with_the_remedy(tmp_path: Path, repository: str, gated: int, sentence: str) -> None:
+def test_what_the_hub_refuses_is_a_sentence_with_the_remedy(
+    tmp_path: Path, repository: str, gated: int, sentence: str
+) -> None:
     found = repositories()
     if gated:
         found[repository].gated = gated

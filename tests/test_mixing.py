@@ -31,8 +31,7 @@ def test_a_plan_is_met_within_one_document_and_never_exceeds_what_exists(
     wishes = {"ja": Wish(weight=first, max_epochs=passes), "en": Wish(weight=second, max_epochs=passes)}
     try:
         shares = plan(sources, wishes, budget, "error")
-    except MixError as error:
-        assert "available" in str(error) or "can give" in str(error)
+    except MixError:
         shares = plan(sources, wishes, budget, "shrink")
     for name, share in shares.items():
         assert share.tokens == taken_tokens(share, sources[name])

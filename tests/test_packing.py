@@ -20,7 +20,9 @@ def restored(lengths: list[int], size: int, packing: Packing, seed: int | None =
     assert all(filled[:-1] == size)
     assert list(pieces.row) == sorted(pieces.row)
     for document, length in enumerate(lengths):
-        own = sorted((s, n) for d, s, n in zip(pieces.document, pieces.start, pieces.length, strict=True) if d == document)
+        own = sorted(
+            (s, n) for d, s, n in zip(pieces.document, pieces.start, pieces.length, strict=True) if d == document
+        )
         assert all(n > 0 for _, n in own)
         ends = [0, *[s + n for s, n in own]]
         assert [s for s, _ in own] == ends[:-1]

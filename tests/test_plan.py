@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,12 +24,16 @@ def planned(mix: Path, sample: int = 2000, *overrides: str) -> Plan:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world = World.make(tmp_path_factory.mktemp("plan"))
-    write_lines(world.folder / "large.jsonl", [{"id": f"l{n}", "text": japanese(f"large {n}", 1 + n % 23)} for n in range(1500)])
-    write_lines(world.folder / "english.jsonl", [{"id": f"e{n}", "text": english(f"large {n}", 1 + n % 23)} for n in range(600)])
+    write_lines(
+        world.folder / "large.jsonl", [{"id": f"l{n}", "text": japanese(f"large {n}", 1 + n % 23)} for n in range(1500)]
+    )
+    write_lines(
+        world.folder / "english.jsonl", [{"id": f"e{n}", "text": english(f"large {n}", 1 + n % 23)} for n in range(600)]
+    )
     return world
 
 
-LARGE = {
+LARGE: dict[str, Any] = {
     "sources": {
         "ja": {"jsonl": "large.jsonl", "language": "ja", "filters": ["tidy_ja.yaml"]},
         "en": {"jsonl": "english.jsonl", "language": "en", "filters": ["tidy_en.yaml"]},
@@ -60,7 +65,9 @@ def test_a_sample_predicts_the_build_within_its_interval_and_five_percent(world:
         assert found.kept.value == pytest.approx(source.kept.tokens, rel=0.05)
         assert found.documents == source.read.documents
         assert found.bytes == source.read.bytes
-    assert plan.tokens == pytest.approx(sum(source.taken.tokens for source in built.manifest.sources.values()), rel=0.05)
+    assert plan.tokens == pytest.approx(
+        sum(source.taken.tokens for source in built.manifest.sources.values()), rel=0.05
+    )
 
 
 def test_the_same_plan_comes_twice_and_a_larger_sample_holds_the_smaller(world: World) -> None:
@@ -76,7 +83,6 @@ def test_a_plan_leaves_nothing_behind(world: World, tmp_path: Path) -> None:
 
 
 def test_a_mix_that_asks_for_more_than_exists_is_refused_with_both_numbers_and_still_planned(world: World) -> None:
-    changes = {"sources.ja.weight": 1, "sources.en.weight": 1, **LARGE}
     changes = {**LARGE, "budget": "100M"}
     plan = planned(world.mix("large", changes), 200)
     assert plan.conflict is not None
@@ -87,7 +93,10 @@ def test_a_mix_that_asks_for_more_than_exists_is_refused_with_both_numbers_and_s
 
 
 def test_the_source_that_runs_dry_is_named_and_the_other_is_not(world: World) -> None:
-    sources = {name: {**source, "weight": weight, "max_epochs": 1} for (name, source), weight in zip(LARGE["sources"].items(), (1, 9), strict=True)}  # type: ignore[attr-defined]
+    sources = {
+        name: {**source, "weight": weight, "max_epochs": 1}
+        for (name, source), weight in zip(LARGE["sources"].items(), (1, 9), strict=True)
+    }
     plan = planned(world.mix("large", {**LARGE, "sources": sources, "budget": "500k", "on_shortage": "shrink"}), 200)
     assert [name for name, source in plan.sources.items() if source.dry] == ["en"]
 
@@ -105,11 +114,25 @@ def test_a_vocabulary_that_does_not_fit_the_language_is_warned_of(world: World, 
 
 
 def test_the_command_prints_json_and_ends_with_one_where_the_build_would_refuse(world: World) -> None:
-    command = [sys.executable, "-m", "corpus_ja.cli", "plan", "--mix", str(world.mix()), "--json", "--sample", "20", "--workers", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "corpus_ja.cli",
+        "plan",
+        "--mix",
+        str(world.mix()),
+        "--json",
+        "--sample",
+        "20",
+        "--workers",
+        "1",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=world.folder)
     assert done.returncode == 0, done.stderr
     assert set(json.loads(done.stdout)["sources"]) == set(MIX["sources"])
-    done = subprocess.run([*command, "--set", "budget=1B"], capture_output=True, text=True, timeout=120, check=False, cwd=world.folder)
+    done = subprocess.run(
+        [*command, "--set", "budget=1B"], capture_output=True, text=True, timeout=120, check=False, cwd=world.folder
+    )
     assert done.returncode == 1
     assert "1,000,000,000 tokens" in done.stderr
     assert json.loads(done.stdout)["conflict"]
@@ -125,7 +148,9 @@ def test_a_constant_ratio_is_estimated_without_error(sizes: list[int], rate: flo
 
 
 def test_the_intervals_hold_as_often_as_they_say() -> None:
-    """Heavy-tailed documents, a fifth of them dropped: of 400 samples of 500 documents, at least 97% hold the truth (99% are meant)."""
+    """Heavy-tailed documents, a fifth of them dropped: of 400 samples of 500 documents, at least 97% hold the truth
+    (99% are meant).
+    """
     generator = np.random.default_rng(0)
     wholes = generator.lognormal(7, 1.2, 10_000)
     parts = wholes * generator.normal(0.5, 0.05, 10_000) * (generator.random(10_000) > 0.2)
@@ -138,11 +163,17 @@ def test_the_intervals_hold_as_often_as_they_say() -> None:
 
 
 @pytest.mark.shared_data
-def test_two_thousand_documents_a_source_predict_the_tokens_of_the_shared_data(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_thousand_documents_a_source_predict_the_tokens_of_the_shared_data(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Against what the build of recipes/shared-data keeps (its rules may change: then so may these, within 5%)."""
     monkeypatch.setenv("CORPUS_JA_DATA", str(shared_data.resolve()))
     recipe = Path(__file__).resolve().parents[1] / "recipes" / "shared-data" / "mix.yaml"
-    overrides = ["duplicates=none", "decontaminate=none", *(f"sources.{name}.filters=none" for name in ("prose_ja", "prose_en", "noisy"))]
+    overrides = [
+        "duplicates=none",
+        "decontaminate=none",
+        *(f"sources.{name}.filters=none" for name in ("prose_ja", "prose_en", "noisy")),
+    ]
     if os.environ.get("CORPUS_JA_WHOLE_PLAN"):
         overrides = []
     plan = planned(recipe, 2000, *overrides)

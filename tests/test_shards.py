@@ -20,9 +20,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 def run(heading: str, built: Built, more: str = "") -> dict[str, Any]:
-    """Run the Python of a section of docs/shards.md with the build in place of builds/mine; `more` stands after report_to="none"."""
+    """Run the Python of a section of docs/shards.md with the build in place of builds/mine; `more` stands after
+    report_to="none".
+    """
     section = DOCUMENT.read_text(encoding="utf-8").split(f"## {heading}\n")[1].split("\n## ")[0]
-    (code,) = re.findall(r"```python\n(.*?)```", section, flags=re.S)
+    (code,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
     names: dict[str, Any] = {"__name__": "shown"}
     code = code.replace("builds/mine", str(built.folder)).replace('report_to="none",', f'report_to="none", {more}')
     exec(compile(code, f"{DOCUMENT.name}, {heading}", "exec"), names)  # noqa: S102 - our own document
@@ -66,7 +68,9 @@ def test_the_report_of_packing_agrees_with_the_shards(built: Built) -> None:
     assert report["short_documents_cut"] == sum(len(own) > 1 for own in short)
 
 
-def test_datasets_reads_them_streaming_and_not_as_documented(built: Built, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_datasets_reads_them_streaming_and_not_as_documented(
+    built: Built, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     pytest.importorskip("datasets")
     import datasets
 
@@ -84,8 +88,8 @@ def test_polars_and_duckdb_read_them_as_documented(built: Built) -> None:
     assert run("Polars and DuckDB", built)["total"] == sum(shard.tokens for shard in built.manifest.train)
 
 
+@pytest.mark.torch
 def test_ten_lines_of_pytorch_read_them_as_documented(built: Built) -> None:
-    pytest.importorskip("torch")
     shown = run("PyTorch", built)
     frame = rows_of(built)
     shards = shown["shards"]
@@ -99,9 +103,9 @@ def test_ten_lines_of_pytorch_read_them_as_documented(built: Built) -> None:
     assert (shown["labels"] == -100).nonzero().flatten().tolist() == boundaries[:-1].tolist()
 
 
+@pytest.mark.torch
 def test_trl_keeps_the_pieces_apart_with_the_documented_settings(built: Built, tmp_path: Path) -> None:
     """Its collator's cumulative lengths are those of `seq_lengths`, in a real training step of a tiny model."""
-    pytest.importorskip("trl")
     import torch
     from datasets import load_dataset
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -109,8 +113,13 @@ def test_trl_keeps_the_pieces_apart_with_the_documented_settings(built: Built, t
 
     settings = run("TRL", built, "use_cpu=True, bf16=False, max_steps=2,")["settings"]
     settings.output_dir, settings.per_device_train_batch_size, settings.save_strategy = str(tmp_path), 3, "no"
-    corpus = load_dataset("parquet", data_files=str(built.folder / "shards" / "train-*.parquet"), split="train", cache_dir=str(tmp_path))
-    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(built.folder / "tokenizer" / "tokenizer.json"), eos_token="<|endoftext|>", pad_token="<|endoftext|>")
+    corpus = load_dataset(
+        "parquet", data_files=str(built.folder / "shards" / "train-*.parquet"), split="train", cache_dir=str(tmp_path)
+    )
+    end = built.manifest.tokenizer.eos_token
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_file=str(built.folder / "tokenizer" / "tokenizer.json"), eos_token=end, pad_token=end
+    )
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=built.manifest.tokenizer.vocab_size, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
@@ -121,7 +130,9 @@ def test_trl_keeps_the_pieces_apart_with_the_documented_settings(built: Built, t
 
     class Watched(SFTTrainer):  # type: ignore[misc]
         def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            seen.append({name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in inputs.items()})
+            seen.append(
+                {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in inputs.items()}
+            )
             return super().compute_loss(model, inputs, *args, **kwargs)
 
     trainer = Watched(model=model, args=settings, train_dataset=corpus, processing_class=tokenizer)

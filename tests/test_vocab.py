@@ -89,7 +89,9 @@ def test_ids_of_the_extended_vocabulary_can_be_proved(built: Built) -> None:
     assert tokens.Encoder(described(built.folder / "tokenizer")).fast
 
 
-def test_held_out_and_dropped_documents_teach_nothing(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_held_out_and_dropped_documents_teach_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     taught: list[str] = []
     honest = vocabulary.extend
 
@@ -109,9 +111,13 @@ def test_held_out_and_dropped_documents_teach_nothing(world: World, monkeypatch:
             assert japanese(f"river {number[1]}") not in taught
 
 
-def test_another_worker_count_and_another_folder_give_the_same_tokenizer(built: Built, world: World, tmp_path: Path) -> None:
+def test_another_worker_count_and_another_folder_give_the_same_tokenizer(
+    built: Built, world: World, tmp_path: Path
+) -> None:
     with local(2) as executor:
-        again = world.build("extended", EXTENDED, executor=executor, work=tmp_path / "work", output=tmp_path / "extended")
+        again = world.build(
+            "extended", EXTENDED, executor=executor, work=tmp_path / "work", output=tmp_path / "extended"
+        )
     assert again.shards == built.shards
     assert again.manifest.tokenizer.sha256 == built.manifest.tokenizer.sha256
 
@@ -181,5 +187,9 @@ def test_gpt2_learns_japanese_from_a_little_real_text(shared_data: Path) -> None
     extended = vocabulary.extend(gpt2, [text[:3000] for text in texts], 500)
     other = vocabulary.measure(gpt2, extended, documents(shared_data, "prose_ja/wikipedia_leads.jsonl.zst", every=9))
     assert other.after < 0.85 * other.before
-    prose = vocabulary.measure(gpt2, extended, [text[:20_000] for text in documents(shared_data, "prose_en/standardebooks.jsonl.zst", every=40)])
+    prose = vocabulary.measure(
+        gpt2,
+        extended,
+        [text[:20_000] for text in documents(shared_data, "prose_en/standardebooks.jsonl.zst", every=40)],
+    )
     assert abs(prose.after - prose.before) <= 0.001 * prose.before

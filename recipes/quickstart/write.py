@@ -2,9 +2,10 @@
 
     python recipes/quickstart/write.py        # rewrites data/, labels.jsonl and tokenizer/
 
-`text/*.txt` is where the documents are read and edited (the format: a line `=== ID`, header lines, a blank line, the text); `data/` is what the build reads: a
-Wikipedia-like Parquet file, OSCAR-2301 records, a cosmopedia-like Parquet file, SlimPajama-like JSON lines. `labels.jsonl` says what each
-document was written as, for the test that asks what became of it. A few broken lines are planted here, since a text file cannot hold them.
+`text/*.txt` is where the documents are read and edited (the format: a line `=== ID`, header lines, a blank line, the
+text); `data/` is what the build reads: a Wikipedia-like Parquet file, OSCAR-2301 records, a cosmopedia-like Parquet
+file, SlimPajama-like JSON lines. `labels.jsonl` says what each document was written as, for the test that asks what
+became of it. A few broken lines are planted here, since a text file cannot hold them.
 """
 
 import json
@@ -112,7 +113,10 @@ def write() -> None:
     # Planted: a line that breaks off, one that is no object, one without text, one whose text is null, one that is not UTF-8.
     oscar[10:10] = [oscar[3][:200]]
     oscar[20:20] = [b'["not", "an", "object"]', _json({"warc_headers": {}, "metadata": {}})]
-    oscar[30:30] = [_json({"content": None, "warc_headers": {}, "metadata": {}}), "{\"content\": \"文字".encode("shift_jis") + b"\"}"]
+    oscar[30:30] = [
+        _json({"content": None, "warc_headers": {}, "metadata": {}}),
+        '{"content": "文字'.encode("shift_jis") + b'"}',
+    ]
     _zst(data / "oscar_ja_part_1.jsonl.zst", oscar)
     pl.DataFrame(
         [
@@ -137,7 +141,9 @@ def write() -> None:
     ids |= {d.name: f"oscar_ja/{d.name}" for d in by_source["oscar"]}
     ids |= {d.name: f"cosmopedia/cosmopedia.parquet#{row}" for row, d in enumerate(by_source["cosmopedia"])}
     # The broken line is line 5, so later documents stand one line further down.
-    ids |= {d.name: f"slimpajama/slimpajama.jsonl.zst#{row + (row >= 5)}" for row, d in enumerate(by_source["slimpajama"])}
+    ids |= {
+        d.name: f"slimpajama/slimpajama.jsonl.zst#{row + (row >= 5)}" for row, d in enumerate(by_source["slimpajama"])
+    }
     labels = [
         {
             "id": ids[d.name],

@@ -1,4 +1,6 @@
-"""One run of the pipeline: where it works, what it has found out so far, and how a list of jobs becomes reports and records."""
+"""One run of the pipeline: where it works, what it has found out so far, and how a list of jobs becomes reports and
+records.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -69,7 +71,9 @@ class Build:
         self, stage: str, source: str, print_: str, reports: Sequence[Mapping[str, Any]], notes: Sequence[str] = (),
         *, folder: str | None = None,
     ) -> None:  # fmt: skip
-        """Sum up what a stage did for a source, in its `record.json` (in the stage's folder, or another) and for the manifest."""
+        """Sum up what a stage did for a source, in its `record.json` (in the stage's folder, or another) and for the
+        manifest.
+        """
         record = StageRecord(
             stage=stage,
             source=source,
@@ -86,8 +90,12 @@ class Build:
             details={
                 "dropped": summed(report.get("dropped", {}) for report in reports),
                 "cleaned": summed(report.get("cleaned", {}) for report in reports),
-                "seconds": {kind: round(s, 3) for kind, s in summed(report.get("kinds", {}) for report in reports).items()},
-                "cpu_seconds": {kind: round(s, 3) for kind, s in summed(report.get("cpu_kinds", {}) for report in reports).items()},
+                "seconds": {
+                    kind: round(s, 3) for kind, s in summed(report.get("kinds", {}) for report in reports).items()
+                },
+                "cpu_seconds": {
+                    kind: round(s, 3) for kind, s in summed(report.get("cpu_kinds", {}) for report in reports).items()
+                },
             },
         )
         self.records.append(record)
@@ -135,7 +143,11 @@ def place(build: Build, state: Reached, stage: str, print_: str) -> None:
 
 
 def per_part(
-    build: Build, stage: str, reached: Sequence[Reached], job: Callable[[Reached, str], Job], record_as: str | None = None
+    build: Build,
+    stage: str,
+    reached: Sequence[Reached],
+    job: Callable[[Reached, str], Job],
+    record_as: str | None = None,
 ) -> dict[str, list[dict[str, Any]]]:
     """Run one job a documents file, and record the stage for every source."""
     jobs = [(state, job(state, part)) for state in reached for part in state.parts]

@@ -1,7 +1,7 @@
 """The command line: each command a docstring with an example and a few lines that call the rooms below.
 
-Only typer is imported at the top; whatever a command needs is imported inside it, so `corpus-ja --help` answers at once. A mistake of
-the person at the keyboard is one sentence on stderr and exit status 1; Ctrl-C is 130.
+Only typer is imported at the top; whatever a command needs is imported inside it, so `corpus-ja --help` answers at
+once. A mistake of the person at the keyboard is one sentence on stderr and exit status 1; Ctrl-C is 130.
 """
 
 import errno
@@ -26,10 +26,18 @@ app = typer.Typer(
 def build(
     mix: Annotated[Path, typer.Option(help="The mix file: what to read, how to judge it, how much of it.")],
     output: Annotated[Path | None, typer.Option(help="The build folder (default: builds/NAME).")] = None,
-    work: Annotated[Path | None, typer.Option(help="Where stages keep their files (default: work beside the build).")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Tasks at once (default: the mix's, else all cores).")] = None,
-    executor: Annotated[Literal["local", "slurm", "ray"] | None, typer.Option(help="Where tasks run (default: the mix's).")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting, like budget=1B (repeatable).")] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Where stages keep their files (default: work beside the build).")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Tasks at once (default: the mix's, else all cores).")
+    ] = None,
+    executor: Annotated[
+        Literal["local", "slurm", "ray"] | None, typer.Option(help="Where tasks run (default: the mix's).")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting, like budget=1B (repeatable).")
+    ] = None,
 ) -> None:
     """Build packed training shards from a mix.
 
@@ -58,7 +66,9 @@ def build(
         manifest, made = run(loaded, folder, place, runner, display)
     print_stats(manifest, console)
     if not made:
-        console.print("Nothing to do: this build is complete, and neither its mix nor its inputs have changed.", highlight=False)
+        console.print(
+            "Nothing to do: this build is complete, and neither its mix nor its inputs have changed.", highlight=False
+        )
     console.print(f"Shards: {folder / 'shards'}", highlight=False, soft_wrap=True)
 
 
@@ -67,15 +77,20 @@ def plan(
     mix: Annotated[Path, typer.Option(help="The mix file.")],
     sample: Annotated[int, typer.Option(min=1, help="Documents of each source to look at.")] = 2000,
     workers: Annotated[int | None, typer.Option(help="Local processes (default: all cores).")] = None,
-    work: Annotated[Path | None, typer.Option(help="A work folder whose list of checksums is used (default: builds/work).")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting, like budget=1B (repeatable).")] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="A work folder whose list of checksums is used (default: builds/work).")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting, like budget=1B (repeatable).")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Say what a mix will give, from a sample, before anything long begins.
 
     Example: corpus-ja plan --mix recipes/quickstart/mix.yaml --set budget=1M
 
-    Tokens with intervals, survival, epochs, which source runs dry, time, memory and disk. A mix that the build would refuse ends with 1.
+    Tokens with intervals, survival, epochs, which source runs dry, time, memory and disk. A mix that the build would
+    refuse ends with 1.
     """
     from rich.console import Console
 
@@ -140,8 +155,12 @@ def verify(build: Annotated[Path, typer.Argument(help="A build folder.")]) -> No
 @app.command()
 def export(
     build: Annotated[Path, typer.Argument(help="A build folder.")],
-    kept: Annotated[Path | None, typer.Option(help="Write the cleaned text of kept documents into this folder.")] = None,
-    verdicts: Annotated[Path | None, typer.Option(help="Write every document's verdict and signals to this .parquet or .jsonl file.")] = None,
+    kept: Annotated[
+        Path | None, typer.Option(help="Write the cleaned text of kept documents into this folder.")
+    ] = None,
+    verdicts: Annotated[
+        Path | None, typer.Option(help="Write every document's verdict and signals to this .parquet or .jsonl file.")
+    ] = None,
     form: Annotated[str, typer.Option("--format", help="Of --kept: parquet or jsonl.zst.")] = "parquet",
     work: Annotated[Path | None, typer.Option(help="The work folder of the build (default: work beside it).")] = None,
 ) -> None:
@@ -169,7 +188,9 @@ def export(
 def explain(
     mix: Annotated[Path, typer.Option(help="The mix file whose cleaning and rules are asked.")],
     document: Annotated[str | None, typer.Argument(help="A text file, or - for standard input.")] = None,
-    source: Annotated[str | None, typer.Option(help="As a document of this source (default: the mix's first, or the id's).")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="As a document of this source (default: the mix's first, or the id's).")
+    ] = None,
     id_: Annotated[str | None, typer.Option("--id", help="A document of a source, by its id: SOURCE/ID.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting of the mix (repeatable).")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
@@ -233,13 +254,18 @@ def compare(
 def vocab(
     mix: Annotated[Path, typer.Option(help="The mix file; its tokenizer says base, add and from.")],
     output: Annotated[Path, typer.Option(help="The folder to write the tokenizer to.")],
-    work: Annotated[Path, typer.Option(help="Where the stages before it keep their results, shared with builds.")] = Path("builds") / "work",
+    work: Annotated[
+        Path, typer.Option(help="Where the stages before it keep their results, shared with builds.")
+    ] = Path("builds") / "work",
     workers: Annotated[int | None, typer.Option(help="Local processes (default: all cores).")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting, like tokenizer.add=4000 (repeatable).")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting, like tokenizer.add=4000 (repeatable).")
+    ] = None,
 ) -> None:
     """Extend a tokenizer by what a mix's kept text teaches, and write it alone.
 
-    Example: corpus-ja vocab --mix mix.yaml --set 'tokenizer={base: gpt2, add: 8000, from: [wikipedia_ja]}' --output gpt2-ja
+    Example: corpus-ja vocab --mix mix.yaml --set 'tokenizer={base: gpt2, add: 8000, from: [wikipedia_ja]}' --output
+    gpt2-ja
 
     The folder loads with AutoTokenizer; report.json says what it saves. A build of the same mix uses the same one.
     """
@@ -263,7 +289,9 @@ def vocab(
 
 @app.command()
 def clean(
-    builds: Annotated[Path, typer.Option(help="The folder of builds whose manifests say what is in use.")] = Path("builds"),
+    builds: Annotated[Path, typer.Option(help="The folder of builds whose manifests say what is in use.")] = Path(
+        "builds"
+    ),
     work: Annotated[Path | None, typer.Option(help="The work folder to clean (default: work in that folder).")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
 ) -> None:
@@ -333,7 +361,9 @@ def _stopped() -> None:
 
 
 def _of_the_system(error: OSError) -> str:
-    """The sentence for what the operating system refused; errors that name no file or device are ours, and are raised again."""
+    """The sentence for what the operating system refused; errors that name no file or device are ours, and are raised
+    again.
+    """
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return f"No space left for {error.filename or 'a file'}: free space and run the same command again; nothing finished is lost."
     if error.filename is None:
@@ -343,7 +373,9 @@ def _of_the_system(error: OSError) -> str:
 
 
 def _fail(sentence: str, details: str = "") -> None:
-    printable = "".join(c if c.isprintable() or c == "\u3000" else c.encode("unicode_escape").decode() for c in sentence)
+    printable = "".join(
+        c if c.isprintable() or c == "\u3000" else c.encode("unicode_escape").decode() for c in sentence
+    )
     typer.echo(f"corpus-ja: {printable}", err=True)
     if details and os.environ.get("CORPUS_JA_DEBUG"):
         typer.echo(details, err=True)

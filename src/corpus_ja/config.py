@@ -1,8 +1,8 @@
 """A mix file into a `LoadedMix`: the settings, and everything small that they name, in memory.
 
-`load_mix` is the one door: it reads the mix, its rule sets, its evaluation sets and its tokenizer, and answers every mistake with a sentence that
-names the file, the line and the key. `$NAME` and `${NAME:-other}` stand for environment variables in paths, and nowhere else; paths are relative
-to the mix file. Cost: milliseconds without the Hub.
+`load_mix` is the one door: it reads the mix, its rule sets, its evaluation sets and its tokenizer, and answers every
+mistake with a sentence that names the file, the line and the key. `$NAME` and `${NAME:-other}` stand for environment
+variables in paths, and nowhere else; paths are relative to the mix file. Cost: milliseconds without the Hub.
 """
 
 import difflib
@@ -39,9 +39,9 @@ DEFAULT_FILTERS = {"ja": ("corpus_ja",), "en": ("corpus_en",)}
 class LoadedMix:
     """A mix with every small file it names read: what the pipeline runs.
 
-    `sources` are those of the mix, then one per file of `heldout`; `rule_sets` by source; `conditions` by source are those `where` that ask
-    for a measured score, and so are answered after measuring; `hashes` are the SHA-256 of all rule, list and model files by name; `folder` is
-    what paths are relative to.
+    `sources` are those of the mix, then one per file of `heldout`; `rule_sets` by source; `conditions` by source are
+    those `where` that ask for a measured score, and so are answered after measuring; `hashes` are the SHA-256 of all
+    rule, list and model files by name; `folder` is what paths are relative to.
     """
 
     mix: Mix
@@ -92,10 +92,13 @@ def _load(mix: Mix, path: Path, places: Places) -> LoadedMix:
         with places.named("lists", name):
             shelf.add(name)
     rule_sets = {
-        name: tuple(_rule_sets(source, folder, places.at("sources", name, "filters"), hashes, shelf)) for name, source in sources.items()
+        name: tuple(_rule_sets(source, folder, places.at("sources", name, "filters"), hashes, shelf))
+        for name, source in sources.items()
     }
     listings = tuple(listing for listing in shelf.listings.values() if listing is not None)
-    conditions = _late_conditions(sources, folder, {one.name for one in scores} | {c for one in listings for c in one.columns}, places)
+    conditions = _late_conditions(
+        sources, folder, {one.name for one in scores} | {c for one in listings for c in one.columns}, places
+    )
     with places.named("tokenizer"):
         named = mix.tokenizer if isinstance(mix.tokenizer, str) else mix.tokenizer.base
         found = find_tokenizer(expand(named), mix.tokenizer_revision, folder)
@@ -103,7 +106,9 @@ def _load(mix: Mix, path: Path, places: Places) -> LoadedMix:
         if not isinstance(mix.tokenizer, str):
             vocabulary.check(mix.tokenizer, tokenizer, list(mix.sources))
     if mix.bos and tokenizer.bos_id is None:
-        raise ConfigError(f"{places.at('bos')}: bos: true, but the tokenizer {tokenizer.name} names no beginning-of-text token.")
+        raise ConfigError(
+            f"{places.at('bos')}: bos: true, but the tokenizer {tokenizer.name} names no beginning-of-text token."
+        )
     with places.named("language_model"):
         model = _language_model(mix, folder, hashes)
     with places.named("decontaminate"):
@@ -111,7 +116,10 @@ def _load(mix: Mix, path: Path, places: Places) -> LoadedMix:
     return LoadedMix(
         mix=mix,
         folder=folder,
-        sources={name: source.model_copy(update={"where": None}) if name in conditions else source for name, source in sources.items()},
+        sources={
+            name: source.model_copy(update={"where": None}) if name in conditions else source
+            for name, source in sources.items()
+        },
         rule_sets=rule_sets,
         hashes=hashes,
         tokenizer=tokenizer,
@@ -124,7 +132,9 @@ def _load(mix: Mix, path: Path, places: Places) -> LoadedMix:
 
 
 def expand(text: str) -> str:
-    """Put environment variables in place of `$NAME`, `${NAME}` and `${NAME:-other}`; an unset one without `other` is an error."""
+    """Put environment variables in place of `$NAME`, `${NAME}` and `${NAME:-other}`; an unset one without `other` is
+    an error.
+    """
 
     def value(match: re.Match[str]) -> str:
         name, fallback = match["braced"] or match["plain"], match["fallback"]
@@ -149,11 +159,11 @@ def filters_folder() -> Path:
 
 def _expanded(source: Source, name: str, places: Places) -> Source:
     updates: dict[str, str] = {}
-    for field in ("parquet", "jsonl", "text", "oscar", "warc", "sidecar"):
-        address = getattr(source, field)
+    for key in ("parquet", "jsonl", "text", "oscar", "warc", "sidecar"):
+        address = getattr(source, key)
         if address is not None:
-            with places.named("sources", name, field):
-                updates[field] = expand(address)
+            with places.named("sources", name, key):
+                updates[key] = expand(address)
     return source.model_copy(update=updates) if updates else source
 
 
@@ -171,7 +181,9 @@ def _heldout(address: str, where: str) -> Source:
 
 
 def rule_sets_of(loaded: LoadedMix, source: Source, names: Sequence[str], where: str) -> tuple[RuleSet, ...]:
-    """Other rule sets for a source of a loaded mix, with the lists and scores that the mix has; `where` names the place in errors."""
+    """Other rule sets for a source of a loaded mix, with the lists and scores that the mix has; `where` names the
+    place in errors.
+    """
     shelf = _Shelf(loaded.mix, loaded.folder, {}, {listing.name: listing for listing in loaded.lists})
     for name in loaded.mix.lists:
         shelf.listings.setdefault(name, None)
@@ -228,7 +240,9 @@ def _columns_of(names: Iterable[str]) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Shelf:
-    """The lists of a mix as they are found: those it names, and those of ours that a rule asks for. None is one it does without."""
+    """The lists of a mix as they are found: those it names, and those of ours that a rule asks for. None is one it
+    does without.
+    """
 
     mix: Mix
     folder: Path
@@ -244,7 +258,9 @@ class _Shelf:
             self.hashes[f"lists/{name}/{category}"] = sha256
 
     def require(self, name: str, signal: str, where: str) -> None:
-        """See to it that a rule's list or model is there, or that the mix says `none`; RuleError names file and rule."""
+        """See to it that a rule's list or model is there, or that the mix says `none`; RuleError names file and
+        rule.
+        """
         if name in self.listings or name in self.mix.signals:
             return
         if not (words_folder() / f"{name}.txt").is_file():
@@ -255,15 +271,23 @@ class _Shelf:
                 else f"give `signals: {{{name}: {{fasttext: PATH, label: ...}}}}` in the mix, a column {name} in the source or its sidecar, "
                 f"or `signals: {{{name}: none}}` to go without the rule."
             )
-            raise RuleError(f"{where}: it needs the {'list' if listed else 'score'} {name}, which is not shipped; {advice}")
+            raise RuleError(
+                f"{where}: it needs the {'list' if listed else 'score'} {name}, which is not shipped; {advice}"
+            )
         found = _listing(name, ListSettings(path=name), self.folder)
         self.listings[name] = found
         self.hashes[f"lists/{name}/"] = found.files[0][2]
 
     def columns(self) -> frozenset[str]:
         """The columns that rules may name: of all lists and scores, and those of lists and scores done without."""
-        given = frozenset(column for listing in self.listings.values() if listing is not None for column in listing.columns)
-        return given | frozenset(self.mix.signals) | _columns_of(name for name, listing in self.listings.items() if listing is None)
+        given = frozenset(
+            column for listing in self.listings.values() if listing is not None for column in listing.columns
+        )
+        return (
+            given
+            | frozenset(self.mix.signals)
+            | _columns_of(name for name, listing in self.listings.items() if listing is None)
+        )
 
 
 def words_folder() -> Path:
@@ -277,10 +301,16 @@ def _listing(name: str, settings: ListSettings, folder: Path) -> Listing:
     if place.is_dir():
         if settings.kind == "words":
             raise ConfigError(f"{place} is a folder, and a word list is one file.")
-        inner = [(category, entries) for category in sorted(place.iterdir()) for entries in (category / "domains", category / "urls")]
+        inner = [
+            (category, entries)
+            for category in sorted(place.iterdir())
+            for entries in (category / "domains", category / "urls")
+        ]
         files = [(category.name, entries) for category, entries in inner if entries.is_file()]
         if not files:
-            raise ConfigError(f"{place} holds no CATEGORY/domains and no CATEGORY/urls, as a folder of host lists does.")
+            raise ConfigError(
+                f"{place} holds no CATEGORY/domains and no CATEGORY/urls, as a folder of host lists does."
+            )
         known = {category for category, _ in files}
         unknown = [category for category in settings.categories or () if category not in known]
         if unknown:
@@ -304,7 +334,9 @@ def _listing(name: str, settings: ListSettings, folder: Path) -> Listing:
 
 
 def _list_place(given: str, folder: Path) -> Path:
-    """The path that a list's address stands for: a package's file, a file or folder of the user's, or a list of ours."""
+    """The path that a list's address stands for: a package's file, a file or folder of the user's, or a list of
+    ours.
+    """
     address = expand(given)
     if address.startswith("package:"):
         package, _, inside = address.removeprefix("package:").partition("/")
@@ -314,7 +346,9 @@ def _list_place(given: str, folder: Path) -> Path:
             spec = None
         roots = list(spec.submodule_search_locations or ()) if spec is not None else []
         if not roots:
-            raise ConfigError(f"{given}: the package {package!r} is not installed here; install it, name a file, or write none.")
+            raise ConfigError(
+                f"{given}: the package {package!r} is not installed here; install it, name a file, or write none."
+            )
         found = [Path(root) / inside for root in roots if inside and (Path(root) / inside).exists()]
         if not found:
             raise ConfigError(f"{given}: the package {package} holds no {inside or 'file of an empty name'}.")
@@ -331,7 +365,17 @@ def _list_place(given: str, folder: Path) -> Path:
 
 def _models(mix: Mix, folder: Path, hashes: dict[str, str]) -> Iterator[Model]:
     """The classifiers whose scores the mix wants; ConfigError where one is not there or does not know its label."""
-    taken = {*signals.SIGNALS, *signals.SOURCE_SIGNALS, "language", "language_score", "id", "text", "url", "repeat", "source"}
+    taken = {
+        *signals.SIGNALS,
+        *signals.SOURCE_SIGNALS,
+        "language",
+        "language_score",
+        "id",
+        "text",
+        "url",
+        "repeat",
+        "source",
+    }
     for name, settings in mix.signals.items():
         if name in taken:
             raise ConfigError(f"`{name}` is a signal that every document has already; choose another name.")
@@ -353,7 +397,9 @@ def _models(mix: Mix, folder: Path, hashes: dict[str, str]) -> Iterator[Model]:
 
 
 def _late_conditions(sources: dict[str, Source], folder: Path, measured: set[str], places: Places) -> dict[str, str]:
-    """The `where` of each source that names a list's column or a model's score, and so cannot be asked while reading."""
+    """The `where` of each source that names a list's column or a model's score, and so cannot be asked while
+    reading.
+    """
     late: dict[str, str] = {}
     for name, source in sources.items():
         own = frozenset(source.extra_paths) | _sidecar_columns(source, folder)
@@ -371,7 +417,7 @@ def _late_conditions(sources: dict[str, Source], folder: Path, measured: set[str
         strange = sorted(asked - measured - own - set(signals.SIGNALS))
         if strange:
             raise ConfigError(
-                f"{places.at('sources', name, 'where')}: sources.{name}.where asks for the measured {sorted(asked & measured)[0]}, so it is answered "
+                f"{places.at('sources', name, 'where')}: sources.{name}.where asks for the measured {min(asked & measured)}, so it is answered "
                 f"after reading, where the record's {strange[0]} is gone; declare it under `columns`, as in columns: {{{strange[0]}: {strange[0]}}}."
             )
         late[name] = source.where

@@ -1,7 +1,8 @@
 """Progress of a build: bars where there is a terminal, plain lines where there is none.
 
-A stage shows its documents, its text a second and what remains, estimated from the tasks done. Plain lines come at a stage's begin
-and end and at most every ten seconds between, so that a log stays readable. Nothing here is part of any result.
+A stage shows its documents, its text a second and what remains, estimated from the tasks done. Plain lines come at a
+stage's begin and end and at most every ten seconds between, so that a log stays readable. Nothing here is part of any
+result.
 """
 
 import time
@@ -47,7 +48,9 @@ class Display:
             self._progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._progress is not None:
             self._progress.stop()
 
@@ -84,7 +87,8 @@ class Display:
             seconds = time.monotonic() - self._began
             earlier = f" ({skipped:,} more were done before)" if skipped else ""
             self.console.print(
-                f"{stage}: {self._total:,} task{'s' if self._total != 1 else ''} in {seconds:,.1f} s, {self._rate()}{earlier}", highlight=False
+                f"{stage}: {self._total:,} task{'s' if self._total != 1 else ''} in {seconds:,.1f} s, {self._rate()}{earlier}",
+                highlight=False,
             )
 
     def note(self, sentence: str) -> None:

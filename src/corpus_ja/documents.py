@@ -2,8 +2,9 @@
 
 A documents file has the columns of `DOCUMENTS` and any number of source columns after them. Every other stage's file is
 a sidecar: the same rows in the same order, so that position joins them; `check_aligned` refuses anything else. Chance
-is a hash, never a generator: `draws(seed, purpose, ids)` is the one stream of a purpose, independent of workers, order and
-resumption. It costs about 0.5 µs a document. Rejected: a random generator per shard (its draws depend on how files were cut).
+is a hash, never a generator: `draws(seed, purpose, ids)` is the one stream of a purpose, independent of workers, order
+and resumption. It costs about 0.5 µs a document. Rejected: a random generator per shard (its draws depend on how files
+were cut).
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """A build's documents, out of `work/`: the cleaned text of those kept, or the verdict and every signal of all of them.
 
-Both stream, one documents file at a time. `work/` is found beside the build folder; a build whose work was cleaned away can be made again
-from its mix, so its absence is a sentence.
+Both stream, one documents file at a time. `work/` is found beside the build folder; a build whose work was cleaned
+away can be made again from its mix, so its absence is a sentence.
 """
 
 import io
@@ -40,7 +40,11 @@ class Stored:
 
     def verdict(self) -> pl.Series:
         """The document's verdict: the first in stage order, null for those kept."""
-        found = [self.read(stage, ["dropped_by"])["dropped_by"] for stage in ("rules", "duplicates", "mix") if stage in self.folders]
+        found = [
+            self.read(stage, ["dropped_by"])["dropped_by"]
+            for stage in ("rules", "duplicates", "mix")
+            if stage in self.folders
+        ]
         frame = pl.DataFrame({str(number): series for number, series in enumerate(found)})
         return frame.select(pl.coalesce(pl.all())).to_series().alias("dropped_by")
 
@@ -52,7 +56,9 @@ def stored(build: Path, work: Path | None) -> tuple[Manifest, list[Stored]]:
     parts: list[Stored] = []
     for source in manifest.source_names:
         folders = {
-            stage: folder / stage / names[source] for stage, names in manifest.work.items() if source in names and stage != "shards"
+            stage: folder / stage / names[source]
+            for stage, names in manifest.work.items()
+            if source in names and stage != "shards"
         }
         missing = next((place for place in folders.values() if not place.is_dir()), None)
         if missing is not None:
@@ -86,14 +92,18 @@ def export_kept(build: Path, work: Path | None, target: Path, form: Form) -> int
 
 
 def _write_jsonl(path: Path, frame: pl.DataFrame) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as raw:
-        with zstandard.ZstdCompressor(level=3).stream_writer(raw) as packed:
-            for row in frame.iter_rows(named=True):
-                packed.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+    with (
+        replacing(path) as temporary,
+        temporary.open("wb") as raw,
+        zstandard.ZstdCompressor(level=3).stream_writer(raw) as packed,
+    ):
+        for row in frame.iter_rows(named=True):
+            packed.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
 
 
 def verdicts(build: Path, work: Path | None) -> Iterator[pl.DataFrame]:
-    """`id`, `source`, `dropped_by`, how often it was taken, its cluster, its broken rules and every signal, a file at a time.
+    """`id`, `source`, `dropped_by`, how often it was taken, its cluster, its broken rules and every signal, a file at
+    a time.
 
     Columns that a source brings (its own, a sidecar's) are signals too, null for the others. Documents that `where` or
     `fraction` left out have a verdict and no signals.
@@ -155,7 +165,11 @@ def export_verdicts(build: Path, work: Path | None, target: Path) -> int:
     for frame in verdicts(build, work):
         first = frame.clear() if first is None else first
         # Documents left out while reading have few columns; the file has one schema.
-        writer.write(pl.concat([first, frame.cast({n: t for n, t in first.schema.items() if n in frame.columns})], how="diagonal"))
+        writer.write(
+            pl.concat(
+                [first, frame.cast({n: t for n, t in first.schema.items() if n in frame.columns})], how="diagonal"
+            )
+        )
         rows += frame.height
     if first is None:
         writer.write(pl.DataFrame(schema=dict.fromkeys(("id", "source", "dropped_by"), pl.String)))

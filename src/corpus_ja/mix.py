@@ -1,6 +1,7 @@
 """What a mix may say: the keys of `mix.yaml`, their types and their defaults, composed of the stages' own settings.
 
-Plain frozen models and nothing else; `mixfile` reads them from YAML, `config` reads what they name, docs/mix.md explains every key.
+Plain frozen models and nothing else; `mixfile` reads them from YAML, `config` reads what they name, docs/mix.md
+explains every key.
 """
 
 import re
@@ -26,7 +27,8 @@ LANGUAGES_ELSEWHERE = {
     "cn": "zh", "chi": "zh", "zho": "zh", "chinese": "zh", "kr": "ko", "kor": "ko", "korean": "ko", "ger": "de", "deu": "de", "german": "de",
     "fra": "fr", "fre": "fr", "french": "fr", "spa": "es", "spanish": "es", "rus": "ru", "russian": "ru",
 }  # fmt: skip
-"""Other names of languages; the model labels texts with ISO 639-1 codes, and a label it never gives would drop every document."""
+"""Other names of languages; the model labels texts with ISO 639-1 codes, and a label it never gives would drop every
+document."""
 
 Duplicates = Literal["near", "exact", "none"]
 

@@ -1,8 +1,9 @@
 """A mix file as it is written: YAML into values with the line of every key, and complaints that name both.
 
-The safe loader, duplicate keys are errors, anchors and merge keys work but what they expand to is bounded before anything is built, so that a
-few lines cannot ask for gigabytes. A misspelt key is answered with the right one, also where it is another tool's name for it. Cost: milliseconds.
-Rejected: OmegaConf and Hydra (interpolation is code, and a mix is data), and pydantic's own messages (they know no lines).
+The safe loader, duplicate keys are errors, anchors and merge keys work but what they expand to is bounded before
+anything is built, so that a few lines cannot ask for gigabytes. A misspelt key is answered with the right one, also
+where it is another tool's name for it. Cost: milliseconds. Rejected: OmegaConf and Hydra (interpolation is code, and a
+mix is data), and pydantic's own messages (they know no lines).
 """
 
 import difflib
@@ -150,7 +151,7 @@ class Places:
     lines: dict[tuple[str, ...], int | str]
 
     def at(self, *keys: str) -> str:
-        """"mix.yaml line 12" of a key, or of the nearest one above it."""
+        """Where a key stands, as in mix.yaml line 12: of the key, or of the nearest one above it."""
         for length in range(len(keys), 0, -1):
             found = self.lines.get(keys[:length])
             if found is not None:
@@ -183,17 +184,23 @@ def read_mix(path: Path) -> tuple[dict[str, Any], Places]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path} line {line} is not UTF-8 text (byte {error.start:,}); save the file as UTF-8.") from error
+        raise ConfigError(
+            f"{path} line {line} is not UTF-8 text (byte {error.start:,}); save the file as UTF-8."
+        ) from error
     places = Places(path, {})
     values = _parsed(text, str(path), places.lines)
     if not isinstance(values, dict):
-        what = "empty" if values is None else "a list" if isinstance(values, list) else f"just a {type(values).__name__}"
+        what = (
+            "empty" if values is None else "a list" if isinstance(values, list) else f"just a {type(values).__name__}"
+        )
         raise ConfigError(f"{path} is not a mix but {what}: it should hold `name:`, `tokenizer:` and `sources:`.")
     return values, places
 
 
 def _parsed(text: str, where: str, lines: dict[tuple[str, ...], int | str]) -> Any:  # noqa: ANN401 - YAML is anything
-    """YAML as plain values that share nothing; `lines` takes the line of every key. Raises ConfigError, whatever the text is."""
+    """YAML as plain values that share nothing; `lines` takes the line of every key. Raises ConfigError, whatever the
+    text is.
+    """
     try:
         loader = _Loader(text)
         try:
@@ -216,7 +223,8 @@ def _parsed(text: str, where: str, lines: dict[tuple[str, ...], int | str]) -> A
 class _Loader(yaml.SafeLoader):
     """The safe loader, whose every complaint says where.
 
-    PyYAML lets ordinary errors escape for dates that do not exist, numbers too long to read, and tags on the wrong kind of value.
+    PyYAML lets ordinary errors escape for dates that do not exist, numbers too long to read, and tags on the wrong
+    kind of value.
     """
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401 - YAML is anything
@@ -239,7 +247,9 @@ def _explain_yaml(error: yaml.YAMLError, text: str, where: str) -> NoReturn:
         problem = "a tab stands where YAML wants spaces; indent with spaces"
     elif "could not determine a constructor for the tag" in problem:
         tag = problem.rpartition("for the tag ")[2]
-        raise ConfigError(f"{place}: the tag {tag} means nothing in a mix, which holds plain values only; remove it.") from error
+        raise ConfigError(
+            f"{place}: the tag {tag} means nothing in a mix, which holds plain values only; remove it."
+        ) from error
     elif "mapping values are not allowed" in problem:
         problem = "a colon stands where none may; put a value that holds `: ` in quotes, and check the indentation"
     elif "found undefined alias" in problem or "expected alphabetic or numeric character" in problem:
@@ -248,11 +258,15 @@ def _explain_yaml(error: yaml.YAMLError, text: str, where: str) -> NoReturn:
 
 
 def _check_size(node: yaml.Node, sizes: dict[int, int], where: str) -> int:
-    """The values that a node expands to, each alias counted as what it stands for; ConfigError where that is too much or endless."""
+    """The values that a node expands to, each alias counted as what it stands for; ConfigError where that is too much
+    or endless.
+    """
     known = sizes.get(id(node))
     if known is not None:
         if not known:
-            raise ConfigError(f"{where} line {node.start_mark.line + 1}: an anchor stands inside itself; a mix must end somewhere.")
+            raise ConfigError(
+                f"{where} line {node.start_mark.line + 1}: an anchor stands inside itself; a mix must end somewhere."
+            )
         return known
     sizes[id(node)] = 0
     children: list[yaml.Node] = []
@@ -302,7 +316,9 @@ def override(values: dict[str, Any], places: Places, override: str) -> None:
     key, equals, text = override.partition("=")
     keys = tuple(part.strip() for part in key.split("."))
     if not equals or not all(keys):
-        raise ConfigError(f"--set {override}: write it as key=value, for example --set budget=1B or --set sources.NAME.weight=2.")
+        raise ConfigError(
+            f"--set {override}: write it as key=value, for example --set budget=1B or --set sources.NAME.weight=2."
+        )
     value = _parsed(text, f"--set {override}", {})
     place: Any = values
     for depth, parent in enumerate(keys[:-1], start=1):
@@ -340,7 +356,9 @@ def complain_about_keys(values: Mapping[Any, Any], model: type[Settings], at: tu
     for key, value in values.items():
         name = str(key)
         here = (*at, name)
-        field = model.model_fields.get(name) or next((one for one in model.model_fields.values() if one.alias == name), None)
+        field = model.model_fields.get(name) or next(
+            (one for one in model.model_fields.values() if one.alias == name), None
+        )
         if field is None:
             raise ConfigError(f"{places.at(*here)}: {unknown_key(name, at, model)}")
         if isinstance(value, bool) and not _mentions(field.annotation, bool):
@@ -396,7 +414,11 @@ def unknown_key(name: str, at: tuple[str, ...], model: type[Settings]) -> str:
     close = difflib.get_close_matches(plain_name, model.model_fields, n=1, cutoff=0.7)
     if close:
         return f"{where}; did you mean `{close[0]}`?"
-    for other, home in ((Mix, "at the top of the mix"), (Source, "under a source"), (DuplicateSettings, "under `duplicates`")):
+    for other, home in (
+        (Mix, "at the top of the mix"),
+        (Source, "under a source"),
+        (DuplicateSettings, "under `duplicates`"),
+    ):
         found = plain_name if plain_name in other.model_fields else elsewhere
         if other is not model and found is not None and found.split(":")[0] in other.model_fields:
             return f"{where}; `{found}` stands {home}."
@@ -454,7 +476,9 @@ def sentence(error: ValidationError, values: Mapping[str, Any], places: Places) 
 
 
 def _found(error: Any, values: Any) -> tuple[tuple[str, ...], Any]:  # noqa: ANN401 - pydantic's ErrorDetails; YAML is anything
-    """The keys at which an error lies, without the names pydantic gives to branches and validators, and the value there."""
+    """The keys at which an error lies, without the names pydantic gives to branches and validators, and the value
+    there.
+    """
     keys: list[str] = []
     for part in error["loc"]:
         inside = isinstance(values, list) and isinstance(part, int) and part < len(values)
@@ -468,7 +492,9 @@ def _found(error: Any, values: Any) -> tuple[tuple[str, ...], Any]:  # noqa: ANN
 
 def said(error: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     """What is wrong, in our words where pydantic's are not a sentence."""
-    message = _SAID.get(error["type"]) or error["msg"].removeprefix("Value error, ").removeprefix("Input ").removesuffix(".")
+    message = _SAID.get(error["type"]) or error["msg"].removeprefix("Value error, ").removeprefix(
+        "Input "
+    ).removesuffix(".")
     return str(message)
 
 

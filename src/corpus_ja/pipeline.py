@@ -1,9 +1,10 @@
 """The build, first stage to last: read this first.
 
-`run` takes a loaded mix through the seven stages and publishes the result. Every stage is a list of jobs handed to an executor; a
-job whose report lies on disk was done by an earlier run. A source's folder in `work/<stage>/<source>-<fingerprint>/` is named by everything
-that can change a byte in it, so whatever is new is done and nothing else: another limit re-judges stored columns, another
-budget re-allots stored counts, another source reads that source.
+`run` takes a loaded mix through the seven stages and publishes the result. Every stage is a list of jobs handed to an
+executor; a job whose report lies on disk was done by an earlier run. A source's folder in
+`work/<stage>/<source>-<fingerprint>/` is named by everything that can change a byte in it, so whatever is new is done
+and nothing else: another limit re-judges stored columns, another budget re-allots stored counts, another source reads
+that source.
 
     documents ▸ chance ▸ measures ▸ rules ▸ duplicates (▸ vocabulary) ▸ tokens ▸ mix ▸ pack ▸ publish
 """
@@ -42,7 +43,18 @@ from corpus_ja.storage.manifest import Counted, Manifest, fingerprint
 from corpus_ja.storage.shards import read_json, write_json
 from corpus_ja.storage.sources import cut_tasks, extra_columns, list_files, located, sidecar_file
 from corpus_ja.storage.tokenizers import sha256_of_files
-from corpus_ja.tasks import Job, allotting, encoding, judging, matching, measuring, reading, repeating, shards, vocabularies
+from corpus_ja.tasks import (
+    Job,
+    allotting,
+    encoding,
+    judging,
+    matching,
+    measuring,
+    reading,
+    repeating,
+    shards,
+    vocabularies,
+)
 
 TOKENS_A_SHARD = 16_000_000
 """Tokens a training shard aims at with `shards: auto`: what one packing task holds in memory, about ten bytes each."""
@@ -120,11 +132,15 @@ def documents(build: Build, reached: Sequence[Reached]) -> None:
         if report["repeated"]:
             state.notes.append(f"ids that repeat an earlier one: {report['repeated']:,}; they end in ~2, ~3, ... now.")
         if report.get("unknown_sidecar_ids"):
-            state.notes.append(f"{report['unknown_sidecar_ids']:,} ids of the sidecar belong to no document of the source.")
+            state.notes.append(
+                f"{report['unknown_sidecar_ids']:,} ids of the sidecar belong to no document of the source."
+            )
         losses = [loss for part in reports for loss in part.get("losses", ())]
         state.notes += [f"{loss}." for loss in losses[:LOSSES_TOLD]]
         if len(losses) > LOSSES_TOLD:
-            state.notes.append(f"{len(losses) - LOSSES_TOLD:,} more files broke off; the *.set_aside.parquet in {state.folders['documents']} name them.")
+            state.notes.append(
+                f"{len(losses) - LOSSES_TOLD:,} more files broke off; the *.set_aside.parquet in {state.folders['documents']} name them."
+            )
         if not state.read.documents:
             aside = sum(state.unreadable.values())
             state.notes.append(
@@ -140,7 +156,9 @@ def documents(build: Build, reached: Sequence[Reached]) -> None:
 
 
 def repeated_pieces(build: Build, reached: Sequence[Reached]) -> None:
-    """1b. Take the lines or paragraphs that many documents of a source repeat out of them, where the source asks for it."""
+    """1b. Take the lines or paragraphs that many documents of a source repeat out of them, where the source asks for
+    it.
+    """
     asking = [(state, state.source.repeats) for state in reached if state.source.repeats is not None]
     if not asking:
         return
@@ -151,15 +169,27 @@ def repeated_pieces(build: Build, reached: Sequence[Reached]) -> None:
     for state, settings in asking:
         # Both stay in use: the documents as they were read, and those without the repeated pieces.
         build.folders["documents"][f"{state.name}, as read"] = read[state.name].name
-        place(build, state, "documents", fingerprint([state.prints["documents"], repeats.VERSION, repeating.VERSION, exact.VERSION, plain(settings)]))
+        place(
+            build,
+            state,
+            "documents",
+            fingerprint(
+                [state.prints["documents"], repeats.VERSION, repeating.VERSION, exact.VERSION, plain(settings)]
+            ),
+        )
         folder = state.folders["documents"]
         parts = tuple(state.parts)
-        counting += [repeating.CountPieces(state.name, part, read[state.name] / f"{part}.parquet", settings, folder) for part in parts]
+        counting += [
+            repeating.CountPieces(state.name, part, read[state.name] / f"{part}.parquet", settings, folder)
+            for part in parts
+        ]
         finding.append(repeating.FindRepeated(state.name, parts, read[state.name], settings, folder))
         first = 0
         for path in sorted(read[state.name].glob("[0-9]*.json")):
             of_task = tuple(part["name"] for part in read_json(path)["parts"])
-            dropping.append(repeating.DropRepeats(state.name, path.stem, of_task, first, read[state.name], settings, folder))
+            dropping.append(
+                repeating.DropRepeats(state.name, path.stem, of_task, first, read[state.name], settings, folder)
+            )
             first += sum(state.rows[part] for part in of_task)
     counted = build.run("repeats: count", counting)
     found = build.run("repeats: find", finding)
@@ -206,7 +236,11 @@ def measures(build: Build, reached: Sequence[Reached]) -> None:
         content = {
             "items": [
                 {
-                    "set": item.set, "id": item.id, "parts": list(item.parts), "context": item.context, "answers": list(item.answers),
+                    "set": item.set,
+                    "id": item.id,
+                    "parts": list(item.parts),
+                    "context": item.context,
+                    "answers": list(item.answers),
                 }
                 for item in loaded.items
             ],
@@ -219,7 +253,9 @@ def measures(build: Build, reached: Sequence[Reached]) -> None:
     near = mix.duplicates
     for state in reached:
         documents_print = state.prints["documents"]
-        place(build, state, "language", fingerprint([documents_print, language.VERSION, loaded.hashes["language_model"]]))
+        place(
+            build, state, "language", fingerprint([documents_print, language.VERSION, loaded.hashes["language_model"]])
+        )
         # what only published sets compare is measured when a rule names it, and stands for itself in the fingerprint
         named = rules.names_to_measure(loaded.rule_sets[state.name])
         more = [[published.VERSION, *named]] if named else []
@@ -236,7 +272,10 @@ def measures(build: Build, reached: Sequence[Reached]) -> None:
             place(build, state, "signatures", fingerprint(signing))
         if index is not None:
             place(
-                build, state, "overlaps", fingerprint([documents_print, exact.VERSION, decontaminate.VERSION, index.name])
+                build,
+                state,
+                "overlaps",
+                fingerprint([documents_print, exact.VERSION, decontaminate.VERSION, index.name]),
             )
 
     def job(state: Reached, part: str) -> measuring.Measure:
@@ -298,7 +337,9 @@ def judge(build: Build, reached: Sequence[Reached]) -> None:
 def _list_overlaps(build: Build, reached: Sequence[Reached]) -> None:
     """Which items stand in which documents, as a file of the build."""
     index = build.folders["overlaps"]["items"]
-    print_ = fingerprint([index, decontaminate.VERSION, judging.VERSION, [[state.name, state.prints["rules"]] for state in reached]])
+    print_ = fingerprint(
+        [index, decontaminate.VERSION, judging.VERSION, [[state.name, state.prints["rules"]] for state in reached]]
+    )
     folder = build.folder("overlaps", "listed", print_)
     parts = tuple(
         (state.name, state.file("documents", part), state.file("overlaps", part), state.file("rules", part))
@@ -355,13 +396,16 @@ def duplicates(build: Build, reached: Sequence[Reached]) -> None:
         "duplicates: buckets",
         [matching.FindBuckets(parts, column, gathered, index, ranges) for column in columns for index in range(ranges)],
     )
-    reports += build.run("duplicates: pairs", [matching.PairUp(parts, columns, settings.max_comparisons, compared, gathered)])
+    reports += build.run(
+        "duplicates: pairs", [matching.PairUp(parts, columns, settings.max_comparisons, compared, gathered)]
+    )
     chunks: tuple[int, ...] = ()
     while True:
         proposed = matching.pairs_report(gathered, len(chunks))
         chunks = (*chunks, proposed["chunks"])
         comparing = [
-            matching.VerifyPairs(parts, len(chunks) - 1, index, settings, compared, gathered) for index in range(chunks[-1])
+            matching.VerifyPairs(parts, len(chunks) - 1, index, settings, compared, gathered)
+            for index in range(chunks[-1])
         ]
         if comparing:
             reports += build.run("duplicates: compare", comparing)
@@ -388,7 +432,8 @@ def duplicates(build: Build, reached: Sequence[Reached]) -> None:
 
 
 def learn_vocabulary(build: Build, reached: Sequence[Reached]) -> dict[str, Any] | None:
-    """4b. Extend the tokenizer by what the kept text teaches, where the mix asks for it; the build goes on with the extended one.
+    """4b. Extend the tokenizer by what the kept text teaches, where the mix asks for it; the build goes on with the
+    extended one.
 
     The report of the task: entries, and tokens a character before and after.
     """
@@ -436,13 +481,19 @@ def learn_vocabulary(build: Build, reached: Sequence[Reached]) -> dict[str, Any]
     for note in notes:
         build.observer.note(note)
     tokenizer = tokens.describe(
-        folder, f"{loaded.tokenizer.name}+{extension.add}", loaded.tokenizer.revision, sha256_of_files(folder), loaded.tokenizer.eos_token
+        folder,
+        f"{loaded.tokenizer.name}+{extension.add}",
+        loaded.tokenizer.revision,
+        sha256_of_files(folder),
+        loaded.tokenizer.eos_token,
     )
     build.loaded = replace(loaded, tokenizer=tokenizer)
     return dict(report)
 
 
-def vocabulary_alone(loaded: LoadedMix, work: Path, executor: Executor, observer: Observer) -> tuple[dict[str, Any], Path]:
+def vocabulary_alone(
+    loaded: LoadedMix, work: Path, executor: Executor, observer: Observer
+) -> tuple[dict[str, Any], Path]:
     """The stages up to the vocabulary: the report of its task, and the folder of the extended tokenizer."""
     reached = list_sources(loaded, work)
     build = Build(loaded, work, work, executor, observer)
@@ -486,7 +537,9 @@ def encode(build: Build, reached: Sequence[Reached]) -> None:
     reports = per_part(build, "tokens", reached, job)
     if any(report.get("doubtful") for own in reports.values() for report in own):
         # The reference refuted a proof: nothing that the fast encoder gave may stand, whoever wrote it and when.
-        build.observer.note("gigatoken's ids were proved and yet wrong; everything that it encoded is encoded again by the reference.")
+        build.observer.note(
+            "gigatoken's ids were proved and yet wrong; everything that it encoded is encoded again by the reference."
+        )
         for state in reached:
             for part, report in zip(state.parts, reports[state.name], strict=True):
                 if report.get("encoder") != "reference":
@@ -526,7 +579,11 @@ def allot(build: Build, reached: Sequence[Reached]) -> Allotments:
     folder = build.folder("mix", "plan", print_)
     reports = build.run(
         "mix: plan",
-        [allotting.PlanMix(tuple(places.values()), wishes, mix.budget, mix.on_shortage, mix.validation > 0, extra, folder)],
+        [
+            allotting.PlanMix(
+                tuple(places.values()), wishes, mix.budget, mix.on_shortage, mix.validation > 0, extra, folder
+            )
+        ],
     )
     plan = reports[0]
     build.record("mix", "plan", print_, reports)
@@ -552,7 +609,9 @@ def allot(build: Build, reached: Sequence[Reached]) -> Allotments:
             most = max(dropped, key=lambda verdict: dropped[verdict])
             state.notes.append(f"not one of its {state.read.documents:,} documents is kept; most fell as {most}.")
     if not any(own["taken"].get("tokens") for own in sums.values()):
-        build.observer.note("The training shards are empty: no document is left for them. The table says where all of them fell.")
+        build.observer.note(
+            "The training shards are empty: no document is left for them. The table says where all of them fell."
+        )
     return Allotments(print_, plan, sums)
 
 
@@ -644,9 +703,20 @@ def list_sources(loaded: LoadedMix, work: Path) -> list[Reached]:
         resolved = located(source, loaded.folder)
         files = list_files(resolved, loaded.folder, cache)
         joined = sidecar_file(resolved, loaded.folder, cache)
-        meaning = [resolved.kind, resolved.columns, resolved.where, resolved.max_document_bytes, joined.identity if joined else None]
+        meaning = [
+            resolved.kind,
+            resolved.columns,
+            resolved.where,
+            resolved.max_document_bytes,
+            joined.identity if joined else None,
+        ]
         state = Reached(name, resolved, files)
-        sampling = [str(below(source.fraction)), loaded.mix.seed, str(heldout_bound(loaded, state)), loaded.mix.validation_seed]
+        sampling = [
+            str(below(source.fraction)),
+            loaded.mix.seed,
+            str(heldout_bound(loaded, state)),
+            loaded.mix.validation_seed,
+        ]
         state.prints["documents"] = fingerprint(
             [
                 name, reading.VERSION, clean.VERSION, plain(source.clean), meaning,
@@ -687,6 +757,8 @@ def _build_fingerprint(loaded: LoadedMix, reached: Sequence[Reached]) -> str:
 
 
 def wish_of(source: Source) -> mixing.Wish:
+    """What the mix asks of a source: the part of its settings that mixing reads."""
+    """What the mix asks of a source."""
     return mixing.Wish(**{name: getattr(source, name) for name in mixing.Wish.model_fields})
 
 
@@ -695,9 +767,15 @@ ALARM_DOCUMENTS, ALARM_SHARE = 100, 0.01
 
 
 def _tell_removal(
-    build: Build, reached: Sequence[Reached], spread: Mapping[str, Sequence[Mapping[str, Any]]], decided: Mapping[str, Any], unfinished: int
+    build: Build,
+    reached: Sequence[Reached],
+    spread: Mapping[str, Sequence[Mapping[str, Any]]],
+    decided: Mapping[str, Any],
+    unfinished: int,
 ) -> None:
-    """Note what duplicates take of every source, warn of absurd clusters, and stop where they take more than its author expects."""
+    """Note what duplicates take of every source, warn of absurd clusters, and stop where they take more than its
+    author expects.
+    """
     settings = build.loaded.mix.duplicates
     assert settings is not None  # noqa: S101 - the caller checked
     largest = decided["largest"]
@@ -716,12 +794,18 @@ def _tell_removal(
         living = judged["rows"] - sum(judged["details"]["dropped"].values())
         taken = summed(report["dropped"] for report in spread[state.name])
         removed = sum(taken.values())
-        state.removal = {"living": living} | {kind: taken.get(f"duplicate.{kind}", 0) for kind in ("exact", "url", "near")}
-        own = sorted((cluster for cluster in largest if state.name in cluster["left"]), key=lambda one: -one["left"][state.name])
+        state.removal = {"living": living} | {
+            kind: taken.get(f"duplicate.{kind}", 0) for kind in ("exact", "url", "near")
+        }
+        own = sorted(
+            (cluster for cluster in largest if state.name in cluster["left"]), key=lambda one: -one["left"][state.name]
+        )
         for cluster in own:
             count = cluster["left"][state.name]
             if count >= ALARM_DOCUMENTS and count > ALARM_SHARE * living:
-                state.notes.append(f"{_told(cluster, count)} ({count / living:.1%} of its living documents); is that a template?")
+                state.notes.append(
+                    f"{_told(cluster, count)} ({count / living:.1%} of its living documents); is that a template?"
+                )
                 build.observer.note(f"{state.name}: {state.notes[-1]}")
         limit = state.source.max_removal if state.source.max_removal is not None else settings.max_removal
         if living and removed > limit * living:

@@ -1,17 +1,20 @@
 """`corpus-ja plan`: what a mix will give, from a sample, before anything long begins.
 
-Of every source a few thousand documents, those with the lowest draws of a hash of their ids, go through the build's own stages in a
-temporary folder: reading, cleaning, measures, rules, duplicates, tokens. What became of them is scaled by bytes and not by documents: kept tokens a
-byte of text, times the bytes there are (a ratio estimate). Texts differ in length a thousandfold and in tokens a byte hardly, so its error is a
-fraction of the other's. The bytes are exact where a source is read whole, which a plan does up to `READ_BYTES`; beyond, what was read stands for
-the rest by its share of the bytes as stored. Intervals are for 99%, from the spread of the sample's documents round the ratio
-and the finite number of documents, so a source that fits the sample has none.
+Of every source a few thousand documents, those with the lowest draws of a hash of their ids, go through the build's
+own stages in a temporary folder: reading, cleaning, measures, rules, duplicates, tokens. What became of them is scaled
+by bytes and not by documents: kept tokens a byte of text, times the bytes there are (a ratio estimate). Texts differ
+in length a thousandfold and in tokens a byte hardly, so its error is a fraction of the other's. The bytes are exact
+where a source is read whole, which a plan does up to `READ_BYTES`; beyond, what was read stands for the rest by its
+share of the bytes as stored. Intervals are for 99%, from the spread of the sample's documents round the ratio and the
+finite number of documents, so a source that fits the sample has none.
 
-Duplicates are the one thing a sample hardly shows: of two copies it mostly holds one. The copies found are divided by the sampled share, the upper end
-leaves them as found, and the lower end is what Poisson's law allows when so few were found, over all sources of the same language.
+Duplicates are the one thing a sample hardly shows: of two copies it mostly holds one. The copies found are divided by
+the sampled share, the upper end leaves them as found, and the lower end is what Poisson's law allows when so few were
+found, over all sources of the same language.
 
-Cost: reading (60 to 100 MB/s), and the build's own work on the sample: 15 s of processor time for 2,000 documents each of shared/data's six sources.
-Rejected: the first N documents (files are sorted by something), scaling by documents, and a bootstrap (the ratio's own formula says the same).
+Cost: reading (60 to 100 MB/s), and the build's own work on the sample: 15 s of processor time for 2,000 documents each
+of shared/data's six sources. Rejected: the first N documents (files are sorted by something), scaling by documents,
+and a bootstrap (the ratio's own formula says the same).
 """
 
 import shutil
@@ -49,7 +52,8 @@ SIGMAS = 2.576
 UNSEEN = 4.6
 """Copies that may be there when none is found, in units of one over the share looked at: exp(-4.6) is 1%."""
 POOR_BYTES_PER_TOKEN = 2.6
-"""Below this a vocabulary hardly fits a language. GPT-2's: English 4.0 to 4.5, Japanese 1.9 to 2.1; llm-jp's: Japanese 4.9 (all on shared/data)."""
+"""Below this a vocabulary hardly fits a language. GPT-2's: English 4.0 to 4.5, Japanese 1.9 to 2.1; llm-jp's: Japanese
+4.9 (all on shared/data)."""
 BYTES_PER_TOKEN_ON_DISK = 1.5
 """Of a training shard: ids of 16 bits under zstd, with ids of documents (training.md, section 1: 1.34 without)."""
 
@@ -71,8 +75,9 @@ class Estimate:
 class SourcePlan:
     """What a source holds and what the mix takes of it.
 
-    `share` of its documents was looked at; `whole`: all of it was read, so `bytes` and `documents` are exact. `dropped` are shares of the sampled
-    documents, by verdict. `available` tokens in one pass; `asked` and `taken` tokens over all passes.
+    `share` of its documents was looked at; `whole`: all of it was read, so `bytes` and `documents` are exact.
+    `dropped` are shares of the sampled documents, by verdict. `available` tokens in one pass; `asked` and `taken`
+    tokens over all passes.
     """
 
     name: str
@@ -153,7 +158,8 @@ class Plan:
 class ReadSample(reading.ReadDocuments):
     """Read the `count` documents of a source with the lowest draws, and how much there is besides.
 
-    `most_bytes` of text are read; pieces come in the order of a hash of their names, so that what is read is no beginning.
+    `most_bytes` of text are read; pieces come in the order of a hash of their names, so that what is read is no
+    beginning.
     """
 
     count: int = SAMPLE
@@ -171,7 +177,10 @@ class ReadSample(reading.ReadDocuments):
         per_file: dict[str, int] = {}
         for piece in self.pieces:
             per_file[piece.file.name] = per_file.get(piece.file.name, 0) + 1
-        ordered = sorted(self.pieces, key=lambda piece: xxhash.xxh3_64_intdigest(f"{self.seed}\0plan\0{piece.file.name}\0{piece.row_groups}"))
+        ordered = sorted(
+            self.pieces,
+            key=lambda piece: xxhash.xxh3_64_intdigest(f"{self.seed}\0plan\0{piece.file.name}\0{piece.row_groups}"),
+        )
         for piece in ordered:
             if seen["bytes"] >= self.most_bytes:
                 seen["whole"] = False
@@ -186,7 +195,12 @@ class ReadSample(reading.ReadDocuments):
         """Read a piece into `kept`; the share of it that was read, estimated where that is not all."""
         text = packed = 0
         for batch in read_pieces((piece,), self.reading, extra=dict(self.extra)):
-            ids = f"{self.source}/" + batch.frame.select(pl.coalesce("given_id", pl.col("file") + "#" + pl.col("row").cast(pl.String))).to_series()
+            ids = (
+                f"{self.source}/"
+                + batch.frame.select(
+                    pl.coalesce("given_id", pl.col("file") + "#" + pl.col("row").cast(pl.String))
+                ).to_series()
+            )
             mine = is_below(draws(self.seed, "sample", ids), self.fraction) | is_below(
                 draws(self.validation_seed, "validation", ids), self.validation
             )
@@ -226,12 +240,17 @@ def _lowest(batches: Sequence[Batch], count: int) -> Batch | None:
 
 
 def make_plan(
-    loaded: LoadedMix, executor: Executor, observer: Observer, sample: int = SAMPLE, cache: Path | None = None, scratch: Path | None = None
+    loaded: LoadedMix,
+    executor: Executor,
+    observer: Observer,
+    sample: int = SAMPLE,
+    cache: Path | None = None,
+    scratch: Path | None = None,
 ) -> Plan:
     """Plan a mix from `sample` documents a source.
 
-    `cache`: a work folder whose `inputs.json` knows checksums of files already; `scratch`: where the temporary folder is made.
-    Raises SourceError and its kin for what could not be built either.
+    `cache`: a work folder whose `inputs.json` knows checksums of files already; `scratch`: where the temporary folder
+    is made. Raises SourceError and its kin for what could not be built either.
     """
     folder = Path(tempfile.mkdtemp(prefix="corpus-ja-plan-", dir=scratch))
     try:
@@ -246,11 +265,15 @@ def _planned(loaded: LoadedMix, build: Build, sample: int) -> Plan:
     reached = pipeline.list_sources(loaded, build.work)
     warnings: list[str] = []
     seen = _read_samples(build, reached, sample)
-    for state in reached:
-        if state.source.repeats is not None:
-            warnings.append(f"{state.name}: `repeats` needs the whole source and is left out of this plan.")
+    warnings += [
+        f"{state.name}: `repeats` needs the whole source and is left out of this plan."
+        for state in reached
+        if state.source.repeats is not None
+    ]
     if not isinstance(loaded.mix.tokenizer, str):
-        warnings.append(f"Planned with {loaded.tokenizer.name} as it is: the {loaded.mix.tokenizer.add:,} entries that it learns will need fewer tokens.")
+        warnings.append(
+            f"Planned with {loaded.tokenizer.name} as it is: the {loaded.mix.tokenizer.add:,} entries that it learns will need fewer tokens."
+        )
     pipeline.chance(build, reached)
     pipeline.measures(build, reached)
     pipeline.judge(build, reached)
@@ -264,9 +287,19 @@ def _planned(loaded: LoadedMix, build: Build, sample: int) -> Plan:
     sources: dict[str, SourcePlan] = {}
     for state in reached:
         # Copies stand in sources of the same language.
-        alike = [one.name for one in reached if None in {one.source.language, state.source.language} or one.source.language == state.source.language]
-        partner = min(min(1.0, frames[name].height * shares[name] / max(1, seen[name]["documents"])) for name in alike if frames[name].height or name == state.name)
-        sources[state.name] = _source_plan(loaded, state, frames[state.name], seen[state.name], shares[state.name], partner)
+        alike = [
+            one.name
+            for one in reached
+            if None in {one.source.language, state.source.language} or one.source.language == state.source.language
+        ]
+        partner = min(
+            min(1.0, frames[name].height * shares[name] / max(1, seen[name]["documents"]))
+            for name in alike
+            if frames[name].height or name == state.name
+        )
+        sources[state.name] = _source_plan(
+            loaded, state, frames[state.name], seen[state.name], shares[state.name], partner
+        )
     sources, tokens, conflict = _mixed(loaded, sources, frames)
     warnings += _warnings(loaded, sources)
     hours, memory, disk = _costs(build, sources, seen, frames, tokens)
@@ -313,7 +346,12 @@ def _read_samples(build: Build, reached: Sequence[Reached], sample: int) -> dict
         state.rows = {part["name"]: part["rows"] for part in report["parts"]}
         state.read = Counted(**report["read"])
         state.unreadable, state.dropped = report["unreadable"], report["dropped"]
-        seen[state.name] = {**read_json(job.seen_report), "sample": report["read"], "cpu_seconds": report["cpu_seconds"], "empty": sum(report["unreadable"].values())}
+        seen[state.name] = {
+            **read_json(job.seen_report),
+            "sample": report["read"],
+            "cpu_seconds": report["cpu_seconds"],
+            "empty": sum(report["unreadable"].values()),
+        }
         build.record("documents", state.name, state.prints["documents"], [report])
         numbering.append(reading.NumberRepeats(state.name, job.folder, tuple(state.parts), None))
     build.run("ids", numbering)
@@ -353,12 +391,16 @@ def _share(state: Reached, seen: Mapping[str, Any]) -> float:
 
 
 def ratio(
-    parts: np.ndarray[Any, np.dtype[np.float64]], wholes: np.ndarray[Any, np.dtype[np.float64]], total: float, share: float
+    parts: np.ndarray[Any, np.dtype[np.float64]],
+    wholes: np.ndarray[Any, np.dtype[np.float64]],
+    total: float,
+    share: float,
 ) -> tuple[float, float]:
     """A ratio estimate of the sum of `parts` over all documents, and its standard error.
 
-    `parts` and `wholes` (float64 [sampled documents]) are what is asked and the bytes of each, `total` the bytes of all documents, `share` the
-    sampled share of the documents. With parts equal to a constant times wholes the error is zero.
+    `parts` and `wholes` (float64 [sampled documents]) are what is asked and the bytes of each, `total` the bytes of
+    all documents, `share` the sampled share of the documents. With parts equal to a constant times wholes the error is
+    zero.
     """
     if not len(parts) or not wholes.sum():
         return 0.0, 0.0
@@ -369,7 +411,9 @@ def ratio(
     return float(rate * total), float(error * total)
 
 
-def _source_plan(loaded: LoadedMix, state: Reached, frame: pl.DataFrame, seen: Mapping[str, Any], read: float, partner: float) -> SourcePlan:
+def _source_plan(
+    loaded: LoadedMix, state: Reached, frame: pl.DataFrame, seen: Mapping[str, Any], read: float, partner: float
+) -> SourcePlan:
     documents, size = seen["documents"] / read, seen["bytes"] / read
     looked_at = frame.height + seen["empty"]
     share = min(1.0, looked_at / documents) if documents else 1.0
@@ -400,7 +444,9 @@ def _source_plan(loaded: LoadedMix, state: Reached, frame: pl.DataFrame, seen: M
         sampled=frame.height,
         share=share,
         whole=bool(seen["whole"]),
-        dropped={name: count / max(1, frame.height) for name, count in sorted(verdicts, key=lambda row: (-row[1], row[0]))},
+        dropped={
+            name: count / max(1, frame.height) for name, count in sorted(verdicts, key=lambda row: (-row[1], row[0]))
+        },
         kept=kept,
         tokens_per_character=round(inner / characters, 4) if characters else None,
         bytes_per_token=round(text / inner, 4) if inner else None,
@@ -416,7 +462,9 @@ def _source_plan(loaded: LoadedMix, state: Reached, frame: pl.DataFrame, seen: M
 def _mixed(
     loaded: LoadedMix, sources: Mapping[str, SourcePlan], frames: Mapping[str, pl.DataFrame]
 ) -> tuple[dict[str, SourcePlan], int, str | None]:
-    """What the mix takes of each source, from supplies as large as estimated; and why a build would refuse, if it would."""
+    """What the mix takes of each source, from supplies as large as estimated; and why a build would refuse, if it
+    would.
+    """
     mix = loaded.mix
     supplies: dict[str, mixing.Supply] = {}
     wishes: dict[str, mixing.Wish] = {}
@@ -425,16 +473,18 @@ def _mixed(
             continue
         frame = frames[name].filter(pl.col("dropped_by").is_null() & ~pl.col("held_out"))
         tokens, size = frame["tokens"].to_numpy().astype(np.float64), frame["bytes"].to_numpy().astype(np.float64)
-        living = frames[name].filter(pl.col("dropped_by").is_null())["tokens"].sum()
+        living = float(frames[name].filter(pl.col("dropped_by").is_null())["tokens"].cast(pl.Int64).to_numpy().sum())
         factor = sources[name].kept.value / living if living else 0.0
         supplies[name] = mixing.Supply(
-            frame["sample"].to_numpy(), np.maximum(1, np.round(tokens * factor)).astype(np.int64), np.round(size * factor).astype(np.int64)
+            frame["sample"].to_numpy(),
+            np.maximum(1, np.round(tokens * factor)).astype(np.int64),
+            np.round(size * factor).astype(np.int64),
         )
         wish = pipeline.wish_of(source)
         if wish.max_documents is not None and factor:
             wish = wish.model_copy(update={"max_documents": max(1, round(wish.max_documents / factor))})
         wishes[name] = wish
-    conflict = None
+    conflict: str | None = None
     try:
         shares = mixing.plan(supplies, wishes, mix.budget, mix.on_shortage)
     except MixError as error:
@@ -467,7 +517,11 @@ def _warnings(loaded: LoadedMix, sources: Mapping[str, SourcePlan]) -> Iterator[
             yield (
                 f"The vocabulary of {loaded.tokenizer.name} does not fit {name}: a token holds {source.bytes_per_token:.2f} bytes, and a character costs "
                 f"{source.tokens_per_character:.2f} tokens. A budget buys and a row holds that much less text; "
-                + ("`tokenizer: {base: ..., add: 8000, from: [" + name + "]}` halves what it costs." if isinstance(loaded.mix.tokenizer, str) else "The entries to come halve it.")
+                + (
+                    "`tokenizer: {base: ..., add: 8000, from: [" + name + "]}` halves what it costs."
+                    if isinstance(loaded.mix.tokenizer, str)
+                    else "The entries to come halve it."
+                )
             )
         if source.dry and loaded.mix.budget is not None:
             yield f"{name} runs dry: the mix takes all of the {source.most:,} tokens that it may give ({source.epochs:.2f} epochs)."
@@ -477,13 +531,20 @@ def _warnings(loaded: LoadedMix, sources: Mapping[str, SourcePlan]) -> Iterator[
 
 
 def _costs(
-    build: Build, sources: Mapping[str, SourcePlan], seen: Mapping[str, Mapping[str, Any]], frames: Mapping[str, pl.DataFrame], tokens: int
+    build: Build,
+    sources: Mapping[str, SourcePlan],
+    seen: Mapping[str, Mapping[str, Any]],
+    frames: Mapping[str, pl.DataFrame],
+    tokens: int,
 ) -> tuple[float, int, int]:
     """Processor hours, memory and disk of the whole build, by what the sample took."""
     sampled = sum(int(frame["original_bytes"].sum()) for frame in frames.values())
     total = sum(source.bytes for source in sources.values())
     scale = total / max(1, sampled)
-    read = sum(one["cpu_seconds"] * source.bytes / max(1, one["bytes"]) for one, source in zip(seen.values(), sources.values(), strict=True))
+    read = sum(
+        one["cpu_seconds"] * source.bytes / max(1, one["bytes"])
+        for one, source in zip(seen.values(), sources.values(), strict=True)
+    )
     others = sum(record.cpu_seconds for record in build.records if record.stage != "documents")
     stored = sum(file.stat().st_size for file in build.work.rglob("*") if file.is_file())
     documents = sum(source.documents for source in sources.values())
@@ -499,7 +560,17 @@ def _costs(
 
 def print_plan(plan: Plan, console: Console) -> None:
     """The plan for a person, in one screen."""
-    supply = plain_table(f"{printable(plan.name)}: what there is", "source", "documents", "MB", "survive", "kept tokens", "between", "and", "tok/char")
+    supply = plain_table(
+        f"{printable(plan.name)}: what there is",
+        "source",
+        "documents",
+        "MB",
+        "survive",
+        "kept tokens",
+        "between",
+        "and",
+        "tok/char",
+    )
     for name, source in plan.sources.items():
         mark = "" if source.whole else "~"
         supply.add_row(
@@ -513,13 +584,22 @@ def print_plan(plan: Plan, console: Console) -> None:
     console.print(supply)
     lost = plain_table("what will fall", "verdict", "of all", "most in", "of it")
     documents = sum(source.documents for source in plan.sources.values())
-    total = summed({name: share * source.documents for name, share in source.dropped.items()} for source in plan.sources.values())
+    total = summed(
+        {name: share * source.documents for name, share in source.dropped.items()} for source in plan.sources.values()
+    )
     for verdict in sorted(total, key=lambda name: (-total[name], name))[:10]:
         worst = max(plan.sources.values(), key=lambda source: source.dropped.get(verdict, 0.0))
-        lost.add_row(printable(verdict), f"{total[verdict] / documents:.1%}", printable(worst.name), f"{worst.dropped[verdict]:.1%}")
+        lost.add_row(
+            printable(verdict),
+            f"{total[verdict] / documents:.1%}",
+            printable(worst.name),
+            f"{worst.dropped[verdict]:.1%}",
+        )
     if total:
         console.print(lost)
-    mixed = plain_table("what the mix takes, in tokens", "source", "weight", "available", "asked", "share", "epochs", "")
+    mixed = plain_table(
+        "what the mix takes, in tokens", "source", "weight", "available", "asked", "share", "epochs", ""
+    )
     for name, source in plan.sources.items():
         mixed.add_row(
             printable(name),

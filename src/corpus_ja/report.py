@@ -1,7 +1,8 @@
 """A manifest as people and programs read it: the funnel in the terminal, and the one JSON shape.
 
-Everything shown comes from the manifest, so the numbers in the terminal, in `--json` and on disk are the same numbers. Names come from
-mix files and rule files; control characters in them are shown as escapes, since a terminal obeys what it is sent.
+Everything shown comes from the manifest, so the numbers in the terminal, in `--json` and on disk are the same numbers.
+Names come from mix files and rule files; control characters in them are shown as escapes, since a terminal obeys what
+it is sent.
 """
 
 import re
@@ -23,7 +24,9 @@ def printable(text: str) -> str:
 
 
 def stats(manifest: Manifest) -> dict[str, Any]:
-    """The JSON shape of `corpus-ja stats --json`; read.documents = kept.documents + the sum of dropped, for every source."""
+    """The JSON shape of `corpus-ja stats --json`; read.documents = kept.documents + the sum of dropped, for every
+    source.
+    """
     seconds: dict[str, float] = {}
     for record in manifest.stages:
         seconds[record.stage] = round(seconds.get(record.stage, 0.0) + record.seconds, 3)
@@ -99,7 +102,15 @@ def print_stats(manifest: Manifest, console: Console) -> None:
 
 def plain_table(title: str, *headings: str) -> Table:
     """A table that fits 80 columns: the first column gives way, numbers never do."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1),
+        collapse_padding=True,
+    )
     for number, heading in enumerate(headings):
         if number:
             table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
@@ -152,7 +163,10 @@ def _print_duplicates(manifest: Manifest, console: Console, most: int = 5) -> No
             taken = [own.get(kind, 0) for kind in ("exact", "url", "near")]
             living = own["living"]
             table.add_row(
-                printable(name), f"{living:,}", *(f"{n:,}" for n in taken), f"{sum(taken) / living:.1%}" if living else ""
+                printable(name),
+                f"{living:,}",
+                *(f"{n:,}" for n in taken),
+                f"{sum(taken) / living:.1%}" if living else "",
             )
         console.print(table)
     largest = manifest.duplicates.get("largest", [])[:most]
@@ -216,7 +230,14 @@ def _print_cleaned(manifest: Manifest, console: Console) -> None:
 
 def _print_mix(manifest: Manifest, console: Console) -> None:
     mixed = plain_table(
-        "what the shards hold, in tokens", "source", "available", "taken", "share", "epochs", "held out", "per character"
+        "what the shards hold, in tokens",
+        "source",
+        "available",
+        "taken",
+        "share",
+        "epochs",
+        "held out",
+        "per character",
     )
     total = sum(source.taken.tokens for source in manifest.sources.values())
     for name, source in manifest.sources.items():

@@ -2,7 +2,8 @@
 
 A setting is a plain field of a pydantic model; unknown keys are errors, and nothing changes after loading. Amounts are
 parsed here and nowhere else: `2GB` is 2 × 10⁹ bytes, `2GiB` is 2 × 2³⁰ bytes, `3.9B` is 3.9 × 10⁹ (tokens, documents),
-`10%` is 0.1. Rejected: pydantic's ByteSize (no decimal "B" for billions, no percent) and OmegaConf (interpolation is code).
+`10%` is 0.1. Rejected: pydantic's ByteSize (no decimal "B" for billions, no percent) and OmegaConf (interpolation is
+code).
 """
 
 import re

@@ -1,7 +1,8 @@
 """Is a build what its manifest says? Checksums, counts, and the laws, read from the shards alone.
 
-`check` reads every shard once (about as fast as Parquet is decoded) and returns sentences, one a fault, in the order found; none means the
-build is whole. A document's pieces stand in one shard a pass, so each shard is judged by itself and memory is a shard's.
+`check` reads every shard once (about as fast as Parquet is decoded) and returns sentences, one a fault, in the order
+found; none means the build is whole. A document's pieces stand in one shard a pass, so each shard is judged by itself
+and memory is a shard's.
 """
 
 import json
@@ -31,7 +32,9 @@ def check(build: Path) -> list[str]:
             source = manifest.sources[name]
             planned = source.taken.tokens if split == "train" else source.mix.heldout_tokens
             if tokens[number] != planned:
-                faults.append(f"The {split} shards hold {tokens[number]:,} tokens of {name}, but {planned:,} were planned.")
+                faults.append(
+                    f"The {split} shards hold {tokens[number]:,} tokens of {name}, but {planned:,} were planned."
+                )
     if sha256_of_files(build / "tokenizer") != manifest.tokenizer.sha256:
         faults.append("tokenizer/ does not hold the tokenizer that the shards were written with; run the build again.")
     known = {shard.name for shard in [*manifest.train, *manifest.validation]}

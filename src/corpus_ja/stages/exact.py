@@ -1,7 +1,7 @@
 """One normal form for comparing texts, and the keys of documents and addresses made from it.
 
-The normal form keeps what a text says and drops how it was typed: NFKC (half-width ｶﾞ is ガ, ① is 1), lower case, and of
-that only letters, marks and digits. Voicing marks are marks and stay: が is not か, also where が came as か and a
+The normal form keeps what a text says and drops how it was typed: NFKC (half-width ｶﾞ is ガ, ① is 1), lower case, and
+of that only letters, marks and digits. Voicing marks are marks and stay: が is not か, also where が came as か and a
 combining mark. Document keys, shingles and decontamination all read this one form.
 
 1. nearly every code point maps alone, through a table that Polars' own Unicode functions fill when first needed

@@ -1,19 +1,23 @@
 """Counts and wishes into an exact plan: how many tokens each source gives, how often, and which documents.
 
-No I/O: the gather hands in, per source, three arrays over the living documents that are not held out. Documents are taken in the order of
-their `sample` draw, so a smaller wish is a subset of a larger one. Whole epochs come before a fraction, and a document stands at most
-once in an epoch: a source that gives 2.4 epochs gives every document twice and those with the lowest draws a third time. Every wish is met within one document,
-from below: what a person asks for is never exceeded.
+No I/O: the gather hands in, per source, three arrays over the living documents that are not held out. Documents are
+taken in the order of their `sample` draw, so a smaller wish is a subset of a larger one. Whole epochs come before a
+fraction, and a document stands at most once in an epoch: a source that gives 2.4 epochs gives every document twice and
+those with the lowest draws a third time. Every wish is met within one document, from below: what a person asks for is
+never exceeded.
 
 The rule for the amounts, in order:
-1. `max_bytes` and `max_documents` cut the pool (in sampling order); `max_tokens` and `max_epochs` bound what it gives; `epochs` asks for that many passes.
-2. `budget` with weights: sources without a weight that say `epochs` or `max_tokens` are served first, the rest of the budget is shared by weight.
-   `budget` without weights scales all sources alike. Weights without `budget` give the largest total with these proportions.
-3. `cluster_weights` lets a pass take a document several times, by how many duplicates it stands for: what is available grows by it.
-4. What cannot be met is an error that names asked and available, unless `on_shortage` is `shrink` (keep the proportions, give less) or
-   `fill` (keep the budget: what one source lacks, the others give by weight).
+1. `max_bytes` and `max_documents` cut the pool (in sampling order); `max_tokens` and `max_epochs` bound what it gives;
+`epochs` asks for that many passes.
+2. `budget` with weights: sources without a weight that say `epochs` or `max_tokens` are served first, the rest of the
+budget is shared by weight. `budget` without weights scales all sources alike. Weights without `budget` give the
+largest total with these proportions. 3. `cluster_weights` lets a pass take a document several times, by how many
+duplicates it stands for: what is available grows by it. 4. What cannot be met is an error that names asked and
+available, unless `on_shortage` is `shrink` (keep the proportions, give less) or `fill` (keep the budget: what one
+source lacks, the others give by weight).
 
-Cost: one sort of 8 bytes a document; the arrays are 16 bytes a document. Rejected: sampling with a generator (not nested), and rounding to whole epochs.
+Cost: one sort of 8 bytes a document; the arrays are 16 bytes a document. Rejected: sampling with a generator (not
+nested), and rounding to whole epochs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,7 +51,9 @@ class Wish(Settings):
     epochs: float | None = Field(default=None, gt=0, le=65_535)
     max_epochs: float = Field(default=1.0, gt=0, le=65_535)
     weight: float | None = Field(default=None, gt=0)
-    cluster_weights: Literal["fineweb-2"] | dict[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1, le=1000)]] | None = None
+    cluster_weights: (
+        Literal["fineweb-2"] | dict[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1, le=1000)]] | None
+    ) = None
     """How often a pass takes a document, by the least size of its cluster of duplicates."""
 
     @property
@@ -58,7 +64,9 @@ class Wish(Settings):
 
 
 def cluster_weights(size: npt.NDArray[np.integer], steps: Sequence[tuple[int, int]]) -> npt.NDArray[np.int64]:
-    """How often a pass takes each document, by the size of its cluster (1: it has no duplicate); 1 below the first step."""
+    """How often a pass takes each document, by the size of its cluster (1: it has no duplicate); 1 below the first
+    step.
+    """
     least = np.array([0, *(step[0] for step in steps)])
     weights = np.array([1, *(step[1] for step in steps)], dtype=np.int64)
     return weights[np.searchsorted(least, size, side="right") - 1]
@@ -68,7 +76,8 @@ def cluster_weights(size: npt.NDArray[np.integer], steps: Sequence[tuple[int, in
 class Supply:
     """The living documents of a source that are not held out: one entry a document in each array.
 
-    `sample` uint64: the draw that orders them; `tokens` int64: ids with end-of-text (and bos); `bytes` int64: kept UTF-8 bytes.
+    `sample` uint64: the draw that orders them; `tokens` int64: ids with end-of-text (and bos); `bytes` int64: kept
+    UTF-8 bytes.
     """
 
     sample: Draws
@@ -80,9 +89,9 @@ class Supply:
 class Share:
     """What the plan takes of a source.
 
-    A document whose draw is below `pool` stands in each of `full_epochs` passes, and once more where its draw is below `cutoff`.
-    `asked` is the number of tokens the wishes come to; `available` what one pass over the pool holds; `tokens` and `documents` what is
-    taken, over all passes; `epochs` = tokens / available.
+    A document whose draw is below `pool` stands in each of `full_epochs` passes, and once more where its draw is below
+    `cutoff`. `asked` is the number of tokens the wishes come to; `available` what one pass over the pool holds;
+    `tokens` and `documents` what is taken, over all passes; `epochs` = tokens / available.
     """
 
     pool: int

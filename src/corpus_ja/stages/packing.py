@@ -1,16 +1,18 @@
 """Documents' tokens into rows of `sequence_length`: `concat` as the original run did, or `best_fit`.
 
 Both lose nothing, pad nothing, and fill every row but a shard's last. A plan is made from lengths alone: pieces
-(document, start, length) in row order; the tokens are then gathered once. `concat` lays the documents end to end and cuts at every
-`sequence_length`. `best_fit` keeps documents that fit a row whole wherever arithmetic allows:
+(document, start, length) in row order; the tokens are then gathered once. `concat` lays the documents end to end and
+cuts at every `sequence_length`. `best_fit` keeps documents that fit a row whole wherever arithmetic allows:
 
-1. documents no longer than a row, longest first, each into the fullest row that still has room for it (best-fit decreasing);
+1. documents no longer than a row, longest first, each into the fullest row that still has room for it (best-fit
+decreasing);
 2. the tails of longer documents (length modulo row) likewise, into rows already begun;
 3. what is left open is filled with cuts of the bodies of longer documents, the rest of which makes rows of its own;
 4. without bodies left, the emptiest rows are taken apart to fill the others; one short row remains, and stands last.
 
-Cost: a few dozen operations a piece in Numba. The search for the fullest row with room uses a two-level bitmap over the room left.
-Rejected: first-fit (worse fill, slower), dropping or padding (tokens were paid for), and packing per source (rows of one shard should mix sources).
+Cost: a few dozen operations a piece in Numba. The search for the fullest row with room uses a two-level bitmap over
+the room left. Rejected: first-fit (worse fill, slower), dropping or padding (tokens were paid for), and packing per
+source (rows of one shard should mix sources).
 """
 
 from dataclasses import dataclass
@@ -69,9 +71,7 @@ def shuffle_rows(pieces: Pieces, sequence_length: int, seed: int) -> Pieces:
     rank = np.empty(rows, dtype=np.int64)
     rank[order] = np.arange(rows)
     by_row = np.argsort(rank[pieces.row], kind="stable")
-    return Pieces(
-        rank[pieces.row][by_row], pieces.document[by_row], pieces.start[by_row], pieces.length[by_row]
-    )
+    return Pieces(rank[pieces.row][by_row], pieces.document[by_row], pieces.start[by_row], pieces.length[by_row])
 
 
 def _mix(values: npt.NDArray[np.uint64], seed: np.uint64) -> npt.NDArray[np.uint64]:

@@ -6,18 +6,20 @@ Checking an answer is cheaper than finding it. Ids are the reference's exactly w
 3. each id, encoded alone, is itself; and
 4. of two neighbours in a word, BPE would not have merged anything across the place where they meet.
 
-That 3 and 4 suffice is a property of BPE: merges on either side of a place do not depend on each other until one crosses it, so an encoding is
-right where every pair of neighbours is (the argument and the walk down two tokens' merges are those of the Rust crate `bpe`, GitHub,
-2024). It needs a vocabulary where every token is made by exactly one merge; others are not provable, and are told so by `provable`.
-So one wrong id cannot pass: where it changes the text, 1 sees it, and where the bytes are the same, 2 or 4 does.
+That 3 and 4 suffice is a property of BPE: merges on either side of a place do not depend on each other until one
+crosses it, so an encoding is right where every pair of neighbours is (the argument and the walk down two tokens'
+merges are those of the Rust crate `bpe`, GitHub, 2024). It needs a vocabulary where every token is made by exactly one
+merge; others are not provable, and are told so by `provable`. So one wrong id cannot pass: where it changes the text,
+1 sees it, and where the bytes are the same, 2 or 4 does.
 
-What a word is, is GPT-2's pattern, walked here over code points; whether a character is a letter, number, space or neither is asked of the
-reference itself, once a character. Independent of the encoder that is judged: nothing here was taken from it, and the merges are read from
-the reference's own files.
+What a word is, is GPT-2's pattern, walked here over code points; whether a character is a letter, number, space or
+neither is asked of the reference itself, once a character. Independent of the encoder that is judged: nothing here was
+taken from it, and the merges are read from the reference's own files.
 
-Cost, one core: 10 bytes a token and 60 to 140 MB/s of Japanese (GPT-2: 1.4 tokens a character), after 0.2 s a process for 3. Rejected: a second fast
-encoder beside the first (tiktoken 10 MB/s, and off where both inherit one mistake), the reference on 1% of the documents (one wrong document in
-a thousand passes a batch of 2,500 with 97.5%, and costs more), and Python's `regex` for the words (39 MB/s, and another Unicode).
+Cost, one core: 10 bytes a token and 60 to 140 MB/s of Japanese (GPT-2: 1.4 tokens a character), after 0.2 s a process
+for 3. Rejected: a second fast encoder beside the first (tiktoken 10 MB/s, and off where both inherit one mistake), the
+reference on 1% of the documents (one wrong document in a thousand passes a batch of 2,500 with 97.5%, and costs more),
+and Python's `regex` for the words (39 MB/s, and another Unicode).
 """
 
 import json
@@ -35,6 +37,8 @@ Int64 = npt.NDArray[np.int64]
 Uint32 = npt.NDArray[np.uint32]
 Uint64 = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
+Number = int | np.int64
+"""A number in compiled code."""
 
 LETTER, NUMBER, OTHER, SPACE, UNKNOWN, UNSEEN = 0, 1, 2, 3, 4, 255
 _CODE_POINTS = 0x110000
@@ -44,14 +48,18 @@ _EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 class Proof:
-    """What is needed to judge ids of one tokenizer: bytes and merges of its tokens, and the classes of characters met so far."""
+    """What is needed to judge ids of one tokenizer: bytes and merges of its tokens, and the classes of characters met
+    so far.
+    """
 
     def __init__(self, tokenizer: Any) -> None:  # noqa: ANN401 - tokenizers.Tokenizer carries no types
         """Read a tokenizer for which `provable` holds."""
         self._pre_tokenizer = tokenizer.pre_tokenizer
         content = json.loads(tokenizer.to_str())
         vocabulary: dict[str, int] = content["model"]["vocab"]
-        merges = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in content["model"]["merges"]]
+        merges = [
+            tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in content["model"]["merges"]
+        ]
         size = max(vocabulary.values()) + 1
         bytes_of = _byte_alphabet()
         texts = [b""] * size
@@ -70,7 +78,9 @@ class Proof:
         self._right_half = np.arange(size, dtype=np.int32)
         self._keys = np.full(1 << max(4, (4 * len(merges)).bit_length()), _EMPTY, dtype=np.uint64)
         self._ranks = np.zeros(len(self._keys), dtype=np.int32)
-        pairs = np.array([[vocabulary[left], vocabulary[right]] for left, right in merges], dtype=np.int64).reshape(-1, 2)
+        pairs = np.array([[vocabulary[left], vocabulary[right]] for left, right in merges], dtype=np.int64).reshape(
+            -1, 2
+        )
         for rank, ((left, right), (one, other)) in enumerate(zip(merges, pairs.tolist(), strict=True)):
             number = vocabulary[left + right]
             self._rank[number], self._left[number], self._right_half[number] = rank, one, other
@@ -82,8 +92,8 @@ class Proof:
     def holds(self, encoded: Sequence[bytes], flat: Uint32, offsets: Int64) -> Flags:
         """Whether each document's ids are the reference's: bool [documents].
 
-        `encoded` are the documents in UTF-8, without special tokens' strings; `flat` uint32 [tokens] and `offsets` int64 [documents + 1] are
-        their ids end to end.
+        `encoded` are the documents in UTF-8, without special tokens' strings; `flat` uint32 [tokens] and `offsets`
+        int64 [documents + 1] are their ids end to end.
         """
         ends = np.zeros(len(encoded) + 1, dtype=np.int64)
         np.cumsum([len(one) for one in encoded], out=ends[1:])
@@ -125,7 +135,10 @@ def provable(tokenizer: Any) -> bool:  # noqa: ANN401 - tokenizers.Tokenizer car
         return False
     if words["add_prefix_space"] or not words.get("use_regex", True):
         return False
-    if any(model.get(key) for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges")):
+    if any(
+        model.get(key)
+        for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges")
+    ):
         return False
     vocabulary = model["vocab"]
     if not set(_byte_alphabet()) <= set(vocabulary) or any(not token["special"] for token in content["added_tokens"]):
@@ -142,19 +155,21 @@ def _byte_alphabet() -> dict[str, int]:
 
 
 @numba.njit(cache=True)
-def _slot(key: np.uint64, size: int) -> int:  # pragma: no cover - compiled
+def _slot(key: np.uint64, size: Number) -> Number:  # pragma: no cover - compiled
     mixed = key * np.uint64(0x9E3779B97F4A7C15)
     return np.int64((mixed ^ (mixed >> np.uint64(32))) & np.uint64(size - 1))
 
 
 @numba.njit(cache=True)
-def _key(one: int, other: int) -> np.uint64:  # pragma: no cover - compiled
+def _key(one: Number, other: Number) -> np.uint64:  # pragma: no cover - compiled
     return (np.uint64(one) << np.uint64(32)) | np.uint64(other)
 
 
 @numba.njit(cache=True)
-def _mixed(one: int, other: int, bits: int) -> np.uint64:  # pragma: no cover - compiled
-    """A pair of tokens as a number of 2 * bits bits, one to one: an odd factor loses nothing. Its high bits are well mixed."""
+def _mixed(one: Number, other: Number, bits: Number) -> np.uint64:  # pragma: no cover - compiled
+    """A pair of tokens as a number of 2 * bits bits, one to one: an odd factor loses nothing. Its high bits are well
+    mixed.
+    """
     pair = (np.uint64(one) << np.uint64(bits)) | np.uint64(other)
     return (pair * np.uint64(0x9E3779B97F4A7C15)) & ((np.uint64(1) << np.uint64(2 * bits)) - np.uint64(1))
 
@@ -173,25 +188,27 @@ def _fill(keys: Uint64, ranks: Int32, pairs: Int64) -> None:  # pragma: no cover
 
 
 @numba.njit(cache=True)
-def _merge_rank(one: int, other: int, keys: Uint64, ranks: Int32) -> int:  # pragma: no cover - compiled
+def _merge_rank(one: Number, other: Number, keys: Uint64, ranks: Int32) -> Number:  # pragma: no cover - compiled
     """The rank at which two tokens merge, or -1."""
     size = len(keys)
     key = _key(one, other)
     place = _slot(key, size)
     while keys[place] != _EMPTY:
         if keys[place] == key:
-            return ranks[place]
+            return np.int64(ranks[place])
         place = (place + 1) & (size - 1)
     return -1
 
 
 @numba.njit(cache=True)
 def _may_meet(
-    one: int, other: int, rank: Int32, left: Int32, right: Int32, keys: Uint64, ranks: Int32
+    one: Number, other: Number, rank: Int32, left: Int32, right: Int32, keys: Uint64, ranks: Int32
 ) -> bool:  # pragma: no cover - compiled
-    """Whether BPE leaves two tokens apart: undo their merges, the latest first, and look for a merge across that comes earlier.
+    """Whether BPE leaves two tokens apart: undo their merges, the latest first, and look for a merge across that comes
+    earlier.
 
-    Of two merges of one rank BPE does the left one first: so a merge across comes before an equal one on the right, after one on the left.
+    Of two merges of one rank BPE does the left one first: so a merge across comes before an equal one on the right,
+    after one on the left.
     """
     limit = np.int64(2**31)
     while True:
@@ -209,15 +226,17 @@ def _may_meet(
 
 
 @numba.njit(cache=True)
-def _code_point(data: Bytes, place: int) -> tuple[int, int]:  # pragma: no cover - compiled
+def _code_point(data: Bytes, place: Number) -> tuple[Number, Number]:  # pragma: no cover - compiled
     """The character at a place of valid UTF-8, and how many bytes it takes."""
     first = np.int64(data[place])
     if first < 0x80:
-        return first, 1
+        return int(first), 1
     if first < 0xE0:
         return ((first & 0x1F) << 6) | (np.int64(data[place + 1]) & 0x3F), 2
     if first < 0xF0:
-        return ((first & 0x0F) << 12) | ((np.int64(data[place + 1]) & 0x3F) << 6) | (np.int64(data[place + 2]) & 0x3F), 3
+        return ((first & 0x0F) << 12) | ((np.int64(data[place + 1]) & 0x3F) << 6) | (
+            np.int64(data[place + 2]) & 0x3F
+        ), 3
     return (
         ((first & 0x07) << 18) | ((np.int64(data[place + 1]) & 0x3F) << 12)
         | ((np.int64(data[place + 2]) & 0x3F) << 6) | (np.int64(data[place + 3]) & 0x3F)
@@ -238,7 +257,9 @@ def _unseen(data: Bytes, classes: Bytes) -> list[int]:  # pragma: no cover - com
 
 
 @numba.njit(cache=True)
-def _mark_words(data: Bytes, begin: int, end: int, classes: Bytes, ends: Flags) -> None:  # pragma: no cover - compiled
+def _mark_words(
+    data: Bytes, begin: Number, end: Number, classes: Bytes, ends: Flags
+) -> None:  # pragma: no cover - compiled
     r"""Mark in `ends` (places relative to `begin`) where words end.
 
     GPT-2's pattern: 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
@@ -325,7 +346,11 @@ def _judge(
                 break
             if before >= 0 and not ends[place - begin]:
                 mixed = _mixed(before, token, bits)
-                slot, tag = mixed >> np.uint64(2 * bits - _MET_BITS), np.uint32(mixed & ((np.uint64(1) << np.uint64(2 * bits - _MET_BITS)) - np.uint64(1))) + np.uint32(1)
+                slot, tag = (
+                    mixed >> np.uint64(2 * bits - _MET_BITS),
+                    np.uint32(mixed & ((np.uint64(1) << np.uint64(2 * bits - _MET_BITS)) - np.uint64(1)))
+                    + np.uint32(1),
+                )
                 if met[slot] != tag:
                     if not _may_meet(before, token, rank, left_half, right_half, keys, ranks):
                         fine = False

@@ -1,21 +1,22 @@
 """Token ids of every document, by the fastest encoder whose every id is proved.
 
 The reference is the model's own tokenizer: Hugging Face `tokenizers` (a tokenizer.json, or GPT-2's vocab.json with
-merges.txt), or the `sentencepiece` library for a bare SentencePiece model. For byte-level BPE with GPT-2's words, the vocabularies extended by
-`add` among them, a faster encoder stands beside it, gigatoken. It is believed in nothing: it must give the reference's ids on a fixed hard
-set when a process starts, `proof` then proves the ids of every single document, and one document in a thousand is encoded by the
-reference all the same, so that the proof too is watched. A document whose ids cannot be proved is encoded by the reference; where that gives other
-ids, the fast encoder is dropped for the rest of the process and its task begins again with the reference. Documents that contain the string of a
-special token always go to the reference, where `<|endoftext|>` in a text is ordinary text. Every other tokenizer is encoded by its reference:
-an encoder that cannot be proved is not used.
+merges.txt), or the `sentencepiece` library for a bare SentencePiece model. For byte-level BPE with GPT-2's words, the
+vocabularies extended by `add` among them, a faster encoder stands beside it, gigatoken. It is believed in nothing: it
+must give the reference's ids on a fixed hard set when a process starts, `proof` then proves the ids of every single
+document, and one document in a thousand is encoded by the reference all the same, so that the proof too is watched. A
+document whose ids cannot be proved is encoded by the reference; where that gives other ids, the fast encoder is
+dropped for the rest of the process and its task begins again with the reference. Documents that contain the string of
+a special token always go to the reference, where `<|endoftext|>` in a text is ordinary text. Every other tokenizer is
+encoded by its reference: an encoder that cannot be proved is not used.
 
-Cost, one core of a busy machine, MB of UTF-8 a second with GPT-2's vocabulary (benchmarks/tokens.py): Japanese reference 2.2, gigatoken 25 on
-text it has not seen, with the proof 20; English 3.3, 205 and 60. SentencePiece's own library needs none: 20 to 30.
-gigatoken's cache grows by 3 bytes a byte of distinct Japanese (330 MB of text: 1.2 GB), so the encoder is built anew
-after every `RENEW_AFTER_BYTES`: 0.5 GB at most, a tenth of the speed. Rejected: kitoken (two ids off in 600 documents), tiktoken
-(a third of the speed), our own Numba encoder that tries the longest token first and goes back (equal everywhere, 27 MB/s of Japanese, but 42 of
-English, and its proof would have been its own), and comparing a sample instead of proving (a wrong document in a thousand passes unseen in
-nine batches of ten).
+Cost, one core of a busy machine, MB of UTF-8 a second with GPT-2's vocabulary (benchmarks/tokens.py): Japanese
+reference 2.2, gigatoken 25 on text it has not seen, with the proof 20; English 3.3, 205 and 60. SentencePiece's own
+library needs none: 20 to 30. gigatoken's cache grows by 3 bytes a byte of distinct Japanese (330 MB of text: 1.2 GB),
+so the encoder is built anew after every `RENEW_AFTER_BYTES`: 0.5 GB at most, a tenth of the speed. Rejected: kitoken
+(two ids off in 600 documents), tiktoken (a third of the speed), our own Numba encoder that tries the longest token
+first and goes back (equal everywhere, 27 MB/s of Japanese, but 42 of English, and its proof would have been its own),
+and comparing a sample instead of proving (a wrong document in a thousand passes unseen in nine batches of ten).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -33,14 +34,16 @@ from corpus_ja.stages.proof import Proof, provable
 
 VERSION = 1
 RENEW_AFTER_BYTES = 64_000_000
-"""UTF-8 bytes after which the fast encoder's cache is given up. Measured over 209 MB of distinct Japanese, with the growth of the
-process: 12 MB 17.6 MB/s and 327 MB; 34 MB 17.9 and 409; 68 MB 17.9 and 523; 130 MB 20.1 and 679; never 20.9 and 968."""
+"""UTF-8 bytes after which the fast encoder's cache is given up. Measured over 209 MB of distinct Japanese, with the
+growth of the process: 12 MB 17.6 MB/s and 327 MB; 34 MB 17.9 and 409; 68 MB 17.9 and 523; 130 MB 20.1 and 679; never
+20.9 and 968."""
 CHECKED_SHARE = 0.001
 """Share of the documents that the reference encodes besides, to watch the proof: a hundredth of the time."""
 CHECKED_CHARACTERS = 10_000
 """How much of a longer document the reference encodes for that."""
 PIECE_CHARACTERS = 250_000
-"""Text the reference is given at once, about: it holds some 310 bytes a token, so a document of 60 MB whole would need 6 GB."""
+"""Text the reference is given at once, about: it holds some 310 bytes a token, so a document of 60 MB whole would need
+6 GB."""
 _NEAR = 500
 """Characters on either side of a line end that are encoded to see whether a document may be cut there."""
 
@@ -113,9 +116,7 @@ class _HuggingFaceReference:
         self.tokenizer.encode_special_tokens = True
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        return [
-            encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        ]
+        return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
 
 class _SentencePieceReference:
@@ -168,10 +169,12 @@ def _fast_encoder(tokenizer: Tokenizer) -> Any | None:  # noqa: ANN401 - gigatok
 
 
 class Encoder:
-    """Encodes batches of documents; `note` is the sentence to record when a fast encoder was dropped or could not be had.
+    """Encodes batches of documents; `note` is the sentence to record when a fast encoder was dropped or could not be
+    had.
 
-    The ids are the reference's whatever the fast encoder does; only the speed differs. `fast` says whether it is in use. `doubtful`: the
-    reference gave other ids than were proved, so what this process encoded before is in doubt too (never seen; the proof would be wrong).
+    The ids are the reference's whatever the fast encoder does; only the speed differs. `fast` says whether it is in
+    use. `doubtful`: the reference gave other ids than were proved, so what this process encoded before is in doubt too
+    (never seen; the proof would be wrong).
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -189,13 +192,13 @@ class Encoder:
                 "so no faster encoder could be proved right."
             )
             return
-        self._proof = Proof(self.reference.tokenizer)
+        self.proof = Proof(self.reference.tokenizer)
         self._fast = _fast_encoder(tokenizer)
         if self._fast is None:
             self.note = f"gigatoken does not know the tokenizer {tokenizer.name}; the reference encodes."
             return
         probe = [text for text in PROBE if not self._has_special(text)]
-        flat, offsets = self._encode_fast([text.encode() for text in probe])
+        flat, offsets = self.encode_unproved([text.encode() for text in probe])
         self._same(probe, flat, offsets, "the probe")
 
     @property
@@ -216,11 +219,11 @@ class Encoder:
             return self._encode_reference(texts)
         special = {position for position, text in enumerate(texts) if self._has_special(text)}
         encoded = [b"" if position in special else text.encode() for position, text in enumerate(texts)]
-        flat, offsets = self._encode_fast(encoded)
+        flat, offsets = self.encode_unproved(encoded)
         if len(offsets) != len(texts) + 1:
             self._drop("the documents")
             return self._encode_reference(texts)
-        proved = self._proof.holds(encoded, flat, offsets)
+        proved = self.proof.holds(encoded, flat, offsets)
         self._watch(texts, ids, special | set(np.flatnonzero(~proved).tolist()), flat, offsets)
         if self.doubtful:
             return self._encode_reference(texts)
@@ -229,7 +232,10 @@ class Encoder:
             return flat, offsets
         new, new_offsets = self._encode_reference([texts[position] for position in other])
         for place, position in enumerate(other):
-            mine, right = flat[offsets[position] : offsets[position + 1]], new[new_offsets[place] : new_offsets[place + 1]]
+            mine, right = (
+                flat[offsets[position] : offsets[position + 1]],
+                new[new_offsets[place] : new_offsets[place + 1]],
+            )
             if position not in special and not np.array_equal(mine, right):
                 self._drop("the documents")
         return _replace(flat, offsets, other, new, new_offsets)
@@ -238,24 +244,34 @@ class Encoder:
         self, texts: Sequence[str], ids: Sequence[str], apart: set[int], flat: IdArray, offsets: OffsetArray
     ) -> None:
         """Compare a few proved documents with the reference."""
-        chosen = [
-            position
-            for position, name in enumerate(ids)
-            if position not in apart and _watched(name)
-        ]
+        chosen = [position for position, name in enumerate(ids) if position not in apart and _watched(name)]
         short = [position for position in chosen if len(texts[position]) <= CHECKED_CHARACTERS]
-        long = [texts[position][:CHECKED_CHARACTERS] for position in chosen if len(texts[position]) > CHECKED_CHARACTERS]
-        pieces = [np.zeros(0, dtype=np.uint32), *(flat[offsets[position] : offsets[position + 1]] for position in short)]
-        same = self._same([texts[p] for p in short], np.concatenate(pieces), np.cumsum([len(piece) for piece in pieces]), "the documents")
+        long = [
+            texts[position][:CHECKED_CHARACTERS] for position in chosen if len(texts[position]) > CHECKED_CHARACTERS
+        ]
+        pieces = [
+            np.zeros(0, dtype=np.uint32),
+            *(flat[offsets[position] : offsets[position + 1]] for position in short),
+        ]
+        same = self._same(
+            [texts[p] for p in short],
+            np.concatenate(pieces),
+            np.cumsum([len(piece) for piece in pieces]),
+            "the documents",
+        )
         if same and long:
             # The beginning of a text has ids of its own, so it is encoded, and proved, again.
             beginnings = [text.encode() for text in long]
-            more, more_offsets = self._encode_fast(beginnings)
-            same = not self._proof.holds(beginnings, more, more_offsets).all() or self._same(long, more, more_offsets, "the documents")
+            more, more_offsets = self.encode_unproved(beginnings)
+            same = not self.proof.holds(beginnings, more, more_offsets).all() or self._same(
+                long, more, more_offsets, "the documents"
+            )
         self.doubtful = not same
 
     def _encode_reference(self, texts: Sequence[str]) -> tuple[IdArray, OffsetArray]:
-        """The reference's ids, in steps of about `PIECE_CHARACTERS`; long documents are cut where that changes nothing."""
+        """The reference's ids, in steps of about `PIECE_CHARACTERS`; long documents are cut where that changes
+        nothing.
+        """
         pieces: list[str] = []
         owner: list[int] = []
         for position, text in enumerate(texts):
@@ -279,9 +295,9 @@ class Encoder:
     def _cut(self, text: str) -> list[str]:
         """A long text in pieces whose ids end to end are those of the whole.
 
-        Only after a line end between two characters that are no spaces, where every known pre-tokenizer ends a word, and only where the
-        reference gives the characters round the place the same ids in one piece and in two (SentencePiece, which marks the beginning of a
-        text, does not).
+        Only after a line end between two characters that are no spaces, where every known pre-tokenizer ends a word,
+        and only where the reference gives the characters round the place the same ids in one piece and in two
+        (SentencePiece, which marks the beginning of a text, does not).
         """
         pieces: list[str] = []
         first = 0
@@ -294,7 +310,9 @@ class Encoder:
         return [*pieces, text[first:]]
 
     def _line_ends(self, text: str, first: int, tried: int = 20) -> Iterator[int]:
-        """Places to cut at, from `PIECE_CHARACTERS` after `first` on; the first few are enough to see that there are none."""
+        """Places to cut at, from `PIECE_CHARACTERS` after `first` on; the first few are enough to see that there are
+        none.
+        """
         place = first + PIECE_CHARACTERS
         while tried and 0 < (place := text.find("\n", place) + 1) < len(text):
             if not text[place].isspace() and not text[place - 2].isspace():
@@ -309,7 +327,8 @@ class Encoder:
     def _has_special(self, text: str) -> bool:
         return any(token in text for token in self.tokenizer.special_tokens)
 
-    def _encode_fast(self, encoded: list[bytes]) -> tuple[IdArray, OffsetArray]:
+    def encode_unproved(self, encoded: list[bytes]) -> tuple[IdArray, OffsetArray]:
+        """What the fast encoder says of documents in UTF-8, special tokens' strings not excepted; not to be believed."""
         size = sum(len(one) for one in encoded)
         if self._bytes and self._bytes + size > RENEW_AFTER_BYTES:
             self._fast = None  # given back before the next one is built
@@ -371,8 +390,8 @@ def encoder_for(tokenizer: Tokenizer) -> Encoder:
 def describe(folder: Path, name: str, revision: str | None, sha256: str, eos: str | None) -> Tokenizer:
     """What the shards must say about the tokenizer in a local folder.
 
-    `eos` names the end-of-text token; None: the one its configuration names, else `<|endoftext|>`. Raises ConfigError when
-    the folder holds no tokenizer, or none with an end-of-text token.
+    `eos` names the end-of-text token; None: the one its configuration names, else `<|endoftext|>`. Raises ConfigError
+    when the folder holds no tokenizer, or none with an end-of-text token.
     """
     if (folder / "tokenizer.json").is_file():
         kind = "tokenizer.json"

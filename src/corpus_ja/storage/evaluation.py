@@ -1,8 +1,9 @@
 """Reading evaluation sets: JGLUE's folders as they are published, or any file of JSON lines.
 
-A JGLUE folder holds `jcommonsenseqa*`, `jnli*` and `jsquad*` folders or files with valid and test parts (.json, .jsonl, gzip allowed);
-train parts are not read: a model may see them. What is not JSON, or holds nothing to protect, is an error that names the file and the line: a
-decontamination that protects nothing must not look like one that found nothing.
+A JGLUE folder holds `jcommonsenseqa*`, `jnli*` and `jsquad*` folders or files with valid and test parts (.json,
+.jsonl, gzip allowed); train parts are not read: a model may see them. What is not JSON, or holds nothing to protect,
+is an error that names the file and the line: a decontamination that protects nothing must not look like one that found
+nothing.
 """
 
 import hashlib

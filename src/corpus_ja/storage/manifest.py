@@ -1,8 +1,9 @@
 """Fingerprints, stage records and the final manifest: what a build is, on disk.
 
-A fingerprint is 16 hexadecimal digits of the SHA-256 over canonical JSON; a value that JSON cannot say exactly is refused, because
-a permissive `str(value)` would fork fingerprints silently. A stage's `record.json` lies beside its files; `manifest.json` is written last, so a
-folder without one is not a build. This module imports the standard library and pydantic alone: training reads builds through it.
+A fingerprint is 16 hexadecimal digits of the SHA-256 over canonical JSON; a value that JSON cannot say exactly is
+refused, because a permissive `str(value)` would fork fingerprints silently. A stage's `record.json` lies beside its
+files; `manifest.json` is written last, so a folder without one is not a build. This module imports the standard
+library and pydantic alone: training reads builds through it.
 """
 
 import hashlib
@@ -94,7 +95,9 @@ class Asked(_Model):
 
 
 class SourceReport(_Model):
-    """The fate of one source: read = kept + the sum of dropped, in documents; `cleaned` is in characters taken out, by kind."""
+    """The fate of one source: read = kept + the sum of dropped, in documents; `cleaned` is in characters taken out, by
+    kind.
+    """
 
     read: Counted = Field(default_factory=Counted)
     unreadable: dict[str, int] = Field(default_factory=dict)
@@ -107,11 +110,14 @@ class SourceReport(_Model):
     license: str | None = None
     inputs: list[str] = Field(default_factory=list)
     removal: dict[str, int] = Field(default_factory=dict)
-    """Documents that lived before duplicates were looked for (`living`), and how many left as `exact`, `url` and `near`."""
+    """Documents that lived before duplicates were looked for (`living`), and how many left as `exact`, `url` and
+    `near`."""
     repeats: dict[str, Any] = Field(default_factory=dict)
-    """Lines or paragraphs taken out, where the source asks for it: how many, of how many kinds, and the most frequent."""
+    """Lines or paragraphs taken out, where the source asks for it: how many, of how many kinds, and the most
+    frequent."""
     evaluation: dict[str, int] = Field(default_factory=dict)
-    """Documents that hold evaluation items (`items`) and that meet a context (`contexts`), whatever else became of them."""
+    """Documents that hold evaluation items (`items`) and that meet a context (`contexts`), whatever else became of
+    them."""
 
 
 class Shard(_Model):

@@ -1,9 +1,10 @@
 """Parquet files written whole or not at all, read by row group, and the training shards with their one schema.
 
-Every file is written under a temporary name (process id and random bytes) beside its place and renamed when complete, so a
-reader never sees half a file and two writers of the same file never meet. Row groups are cut by bytes (about 4 MB of text), so a
-reader holds one at a time and a reader of a few rows skips the rest. The training shards are built from flat values and offsets by
-PyArrow against a constant schema: Polars turns a frame of equally long lists into fixed-size arrays, silently.
+Every file is written under a temporary name (process id and random bytes) beside its place and renamed when complete,
+so a reader never sees half a file and two writers of the same file never meet. Row groups are cut by bytes (about 4 MB
+of text), so a reader holds one at a time and a reader of a few rows skips the rest. The training shards are built from
+flat values and offsets by PyArrow against a constant schema: Polars turns a frame of equally long lists into
+fixed-size arrays, silently.
 """
 
 import json
@@ -57,8 +58,8 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is anything
 def whole(path: Path) -> Iterator[None]:
     """A CorpusError that says what to delete, where a file of ours turns out to be damaged or gone.
 
-    Files are renamed into place when complete, so this is a lost disk, a full one, or somebody's hand. Its folder holds one stage of one
-    source: without it the build makes it again.
+    Files are renamed into place when complete, so this is a lost disk, a full one, or somebody's hand. Its folder
+    holds one stage of one source: without it the build makes it again.
     """
     try:
         yield
@@ -123,7 +124,9 @@ class FrameWriter:
 def read_frame(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """Read a whole Parquet file, or some of its columns."""
     with whole(path):
-        return pl.read_parquet(path, columns=list(columns) if columns is not None else None, hive_partitioning=False, glob=False)
+        return pl.read_parquet(
+            path, columns=list(columns) if columns is not None else None, hive_partitioning=False, glob=False
+        )
 
 
 def iterate_frames(path: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:

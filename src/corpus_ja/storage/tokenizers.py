@@ -27,7 +27,9 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 @dataclass(frozen=True, slots=True)
 class TokenizerFolder:
-    """A tokenizer's files: what it is called (its Hub id, or its folder's own name), where they lie, of which commit, their SHA-256."""
+    """A tokenizer's files: what it is called (its Hub id, or its folder's own name), where they lie, of which commit,
+    their SHA-256.
+    """
 
     name: str
     folder: Path

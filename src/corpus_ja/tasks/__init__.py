@@ -1,8 +1,8 @@
 """The tasks an executor runs: each joins one stage's pure functions to the files they read and write.
 
-A task is a frozen dataclass of plain values with `run() -> dict`; `perform` runs it and writes its report, a small JSON file
-that comes last: where it lies, everything else of the task lies too, so a killed build resumes at what has no report.
-Reports carry wall and processor seconds, peak memory and counts; no shard byte depends on them.
+A task is a frozen dataclass of plain values with `run() -> dict`; `perform` runs it and writes its report, a small
+JSON file that comes last: where it lies, everything else of the task lies too, so a killed build resumes at what has
+no report. Reports carry wall and processor seconds, peak memory and counts; no shard byte depends on them.
 """
 
 import contextlib
@@ -72,7 +72,9 @@ def perform(job: Job) -> None:
 
 
 def _give_memory_back() -> None:
-    """Hand freed memory to the system: a 60 MB document leaves 0.9 GB behind in the allocators, and the next task begins with it."""
+    """Hand freed memory to the system: a 60 MB document leaves 0.9 GB behind in the allocators, and the next task
+    begins with it.
+    """
     import ctypes
 
     import pyarrow as pa

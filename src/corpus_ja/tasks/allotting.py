@@ -1,8 +1,8 @@
 """Stage 6: counts and wishes become a plan, and the plan becomes each document's last verdict.
 
-`PlanMix` is one task over thin columns (draw, tokens and bytes of the living documents: 24 bytes each); `Allot` writes beside every
-documents file how often a document is taken, whether it is held out, and `mix.not_sampled` for those the mix has no room for, and sums up the
-fate of all of them.
+`PlanMix` is one task over thin columns (draw, tokens and bytes of the living documents: 24 bytes each); `Allot` writes
+beside every documents file how often a document is taken, whether it is held out, and `mix.not_sampled` for those the
+mix has no room for, and sums up the fate of all of them.
 """
 
 from collections import Counter
@@ -37,7 +37,9 @@ class MixPart:
     heldout: int
 
     def read(self, extra_tokens: int) -> pl.DataFrame:
-        """Draws, counts, `dropped_by` and `cluster_size` of every document; `tokens` with what stands round each document."""
+        """Draws, counts, `dropped_by` and `cluster_size` of every document; `tokens` with what stands round each
+        document.
+        """
         rules = read_frame(self.rules, ["dropped_by"]).rename({"dropped_by": "rule"})
         counts = read_frame(self.counts)
         frame = pl.concat([read_frame(self.chance), counts, rules], how="horizontal")
@@ -74,7 +76,9 @@ class PlanMix(Job):
         return self.folder / "plan.json"
 
     def run(self) -> dict[str, Any]:
-        """Plan; the report is the plan. Raises MixError with both numbers where wishes and supply contradict each other."""
+        """Plan; the report is the plan. Raises MixError with both numbers where wishes and supply contradict each
+        other.
+        """
         supplies: dict[str, Supply] = {}
         chosen: dict[str, list[str | int] | None] = {}
         most: dict[str, int] = {}
@@ -104,7 +108,9 @@ class PlanMix(Job):
             weights = cluster_weights(frame["cluster_size"].to_numpy(), wish.steps)
             most[source] = int(weights.max(initial=1))
             supplies[source] = Supply(
-                frame["sample"].to_numpy(), frame["tokens"].to_numpy() * weights, frame["bytes"].cast(pl.Int64).to_numpy()
+                frame["sample"].to_numpy(),
+                frame["tokens"].to_numpy() * weights,
+                frame["bytes"].cast(pl.Int64).to_numpy(),
             )
         shares = plan(supplies, dict(self.wishes), self.budget, self.on_shortage)
         for source, share in shares.items():

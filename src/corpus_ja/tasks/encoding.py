@@ -1,7 +1,9 @@
-"""Stage 5: the token ids of every document in the wanted language, sorted by bucket, and their counts beside the documents.
+"""Stage 5: the token ids of every document in the wanted language, sorted by bucket, and their counts beside the
+documents.
 
-Documents that rules or duplicates dropped are encoded too, so that another limit needs no text. A tokens file is sorted by the `bucket` draw, so
-that a pack task reads only its range, and names the `row` of each document; `counts` is a sidecar like every other.
+Documents that rules or duplicates dropped are encoded too, so that another limit needs no text. A tokens file is
+sorted by the `bucket` draw, so that a pack task reads only its range, and names the `row` of each document; `counts`
+is a sidecar like every other.
 """
 
 from dataclasses import dataclass
@@ -21,11 +23,12 @@ from corpus_ja.tasks import Job
 
 VERSION = 1
 TOKENS_PER_GROUP = 128_000
-"""Tokens a row group of a tokens file holds, about. A pack task reads one or two groups more of every file than it needs: with groups of
-a million, 71 shards over 27 files read their tokens five times."""
+"""Tokens a row group of a tokens file holds, about. A pack task reads one or two groups more of every file than it
+needs: with groups of a million, 71 shards over 27 files read their tokens five times."""
 
 Encoded = tuple[np.ndarray[Any, Any], np.ndarray[Any, np.dtype[np.int64]], list[pl.DataFrame], list[pl.Series], int]
-"""Flat ids, ids a document (0 for those in another language), bytes and characters, the documents' ids, and bytes of text read."""
+"""Flat ids, ids a document (0 for those in another language), bytes and characters, the documents' ids, and bytes of
+text read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,8 @@ class Encode(Job):
     def run(self) -> dict[str, Any]:
         """Write the tokens file and the counts; report what the encoder had to say.
 
-        Where the fast encoder is dropped half-way, everything is encoded again by the reference. `doubtful`: what earlier tasks
-        encoded is in doubt too.
+        Where the fast encoder is dropped half-way, everything is encoded again by the reference. `doubtful`: what
+        earlier tasks encoded is in doubt too.
         """
         encoder = encoder_for(self.tokenizer)
         if self.by_reference:
@@ -136,7 +139,9 @@ class Encode(Job):
         # No dictionary: tokens of a whole group do not repeat enough; a fifth faster to write and a sixth smaller without.
         with (
             replacing(path) as temporary,
-            pq.ParquetWriter(temporary, schema, compression="zstd", compression_level=1, use_dictionary=False) as writer,
+            pq.ParquetWriter(
+                temporary, schema, compression="zstd", compression_level=1, use_dictionary=False
+            ) as writer,
         ):
             first = 0
             while first < len(order):
@@ -144,7 +149,9 @@ class Encode(Job):
                 last = max(first + 1, int(np.searchsorted(ends, begun + TOKENS_PER_GROUP, side="right")))
                 group = order[first:last]
                 pieces = [flat[starts[row] : starts[row + 1]] for row in group]
-                offsets = np.concatenate((np.zeros(1, dtype=np.int32), np.cumsum(sorted_lengths[first:last]))).astype(np.int32)
+                offsets = np.concatenate((np.zeros(1, dtype=np.int32), np.cumsum(sorted_lengths[first:last]))).astype(
+                    np.int32
+                )
                 values = pa.array(np.concatenate(pieces), type=token)
                 writer.write_table(
                     pa.table(

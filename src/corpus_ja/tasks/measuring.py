@@ -1,8 +1,10 @@
-"""Stage 2: everything that reads text and gives no verdict, each kind in a sidecar of its own, from one pass over the text.
+"""Stage 2: everything that reads text and gives no verdict, each kind in a sidecar of its own, from one pass over the
+text.
 
-Language, signals, the columns of word and host lists, classifiers' scores, signatures (exact key, address key, MinHash bands) and overlaps with evaluation sets have a folder and a fingerprint
-each, so another threshold or evaluation set measures only what changed; a task computes those that are missing and reads a
-row group of text once for all of them. `DrawChance` reads ids alone: the draws of every purpose, 24 bytes a document.
+Language, signals, the columns of word and host lists, classifiers' scores, signatures (exact key, address key, MinHash
+bands) and overlaps with evaluation sets have a folder and a fingerprint each, so another threshold or evaluation set
+measures only what changed; a task computes those that are missing and reads a row group of text once for all of them.
+`DrawChance` reads ids alone: the draws of every purpose, 24 bytes a document.
 """
 
 import time
@@ -34,7 +36,9 @@ KINDS = ("language", "signals", "lists", "scores", "signatures", "overlaps")
 
 @dataclass(frozen=True, slots=True)
 class Measure(Job):
-    """Measure one documents file. `outputs` maps a kind to the folder its sidecar belongs in; finished kinds are skipped."""
+    """Measure one documents file. `outputs` maps a kind to the folder its sidecar belongs in; finished kinds are
+    skipped.
+    """
 
     source: str
     part: str
@@ -84,7 +88,12 @@ class Measure(Job):
             frame = pl.concat(measured[kind])
             write_frame(folder / f"{self.part}.parquet", frame)
             write_json(folder / f"{self.part}.json", {"rows": frame.height})
-        return {"rows": rows if missing else rows_in(self.documents), "text_bytes_read": read, "kinds": seconds, "cpu_kinds": processor}
+        return {
+            "rows": rows if missing else rows_in(self.documents),
+            "text_bytes_read": read,
+            "kinds": seconds,
+            "cpu_kinds": processor,
+        }
 
     @staticmethod
     def forget() -> None:
@@ -134,10 +143,11 @@ def measured_at_once(
     listings: tuple[Listing, ...],
     classifiers: tuple[Model, ...],
 ) -> pl.DataFrame:
-    """All columns that rules may compare, beside the source's own, for a few documents (`text` cleaned, `url`) and no files.
+    """All columns that rules may compare, beside the source's own, for a few documents (`text` cleaned, `url`) and no
+    files.
 
-    What a build measures, by the same functions: `language`, `language_score`, the signals (`names` of those wanted besides),
-    the lists' columns and the classifiers' scores. `spoken` is the language of the source.
+    What a build measures, by the same functions: `language`, `language_score`, the signals (`names` of those wanted
+    besides), the lists' columns and the classifiers' scores. `spoken` is the language of the source.
     """
     columns = [language.measure(frame["text"], language_model), signals.measure(frame, spoken or "ja", names)]
     if listings:
@@ -172,7 +182,9 @@ def opened(listings: tuple[Listing, ...]) -> tuple[WordSearch, tuple[Hosts, ...]
         entries: dict[str, list[np.ndarray[Any, np.dtype[np.uint64]]]] = {}
         for category, path, sha256 in listing.files:
             if sha256_of(Path(path)) != sha256:
-                raise ConfigError(f"{path} (the list {listing.name}) has changed since the mix was loaded; run the command again.")
+                raise ConfigError(
+                    f"{path} (the list {listing.name}) has changed since the mix was loaded; run the command again."
+                )
             content = Path(path).read_text(encoding="utf-8", errors="replace")
             if listing.kind == "words":
                 words.append(Words(listing.name, lists.parse_words(content), listing.boundaries))

@@ -1,9 +1,9 @@
 """Stage 1: records of a source become cleaned documents with unique ids; what cannot be read is set aside by name.
 
-`ReadDocuments` streams a task's files in batches of about 8 MB and writes documents files of about 64 MB of text each (a
-compressed file is never cut for reading, but what comes out of it is), beside them `NNNNN.set_aside.parquet` with every line
-that is no document: file, line, id where it has one, reason, and the first characters. `NumberRepeats` then looks at the ids of the whole
-source, 8 bytes each, and rewrites the rare files in which an id repeats an earlier one.
+`ReadDocuments` streams a task's files in batches of about 8 MB and writes documents files of about 64 MB of text each
+(a compressed file is never cut for reading, but what comes out of it is), beside them `NNNNN.set_aside.parquet` with
+every line that is no document: file, line, id where it has one, reason, and the first characters. `NumberRepeats` then
+looks at the ids of the whole source, 8 bytes each, and rewrites the rare files in which an id repeats an earlier one.
 """
 
 from collections import Counter
@@ -102,7 +102,9 @@ class ReadDocuments(Job):
         return read_pieces(self.pieces, self.reading, extra=dict(self.extra))
 
     def _documents(self, batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
-        """The documents of a batch, all its records that are none, and the characters that cleaning took out by kind."""
+        """The documents of a batch, all its records that are none, and the characters that cleaning took out by
+        kind.
+        """
         frame = batch.frame
         fallback = pl.col("file") + "#" + pl.col("row").cast(pl.String)
         identified = frame.with_columns(
@@ -129,7 +131,13 @@ class ReadDocuments(Job):
             cleaned = cleaned.filter(~empty)
         extra = [name for name in frame.columns if name not in OURS]
         documents = cleaned.select(
-            "id", pl.lit(1, dtype=pl.UInt32).alias("repeat"), "text", "url", "original_bytes", "original_characters", *extra
+            "id",
+            pl.lit(1, dtype=pl.UInt32).alias("repeat"),
+            "text",
+            "url",
+            "original_bytes",
+            "original_characters",
+            *extra,
         )
         return documents, pl.concat(lost), removed
 
@@ -224,7 +232,11 @@ class NumberRepeats(Job):
         everything = np.concatenate(hashes) if hashes else np.zeros(0, dtype=np.uint64)
         order = np.argsort(everything, kind="stable")
         ordered = everything[order]
-        same = np.concatenate((np.zeros(1, dtype=bool), ordered[1:] == ordered[:-1])) if len(ordered) else np.zeros(0, bool)
+        same = (
+            np.concatenate((np.zeros(1, dtype=bool), ordered[1:] == ordered[:-1]))
+            if len(ordered)
+            else np.zeros(0, bool)
+        )
         starts = np.flatnonzero(~same)
         place = np.arange(len(ordered)) - np.repeat(starts, np.diff(np.append(starts, len(ordered))))
         numbers = np.empty(len(ordered), dtype=np.uint32)

@@ -1,8 +1,9 @@
 """Stage 7: the documents of one bucket become one training shard.
 
-A shard takes a contiguous range of the `bucket` draw, so that a task reads only its range of the sorted token files; the range of a later epoch is
-rotated by a draw of its own, so a document's second pass stands in another shard than its first. Within the shard documents stand in the order
-of `order/<epoch>`, packed over all sources, and the rows are shuffled. So the shuffle is global and nobody holds the corpus.
+A shard takes a contiguous range of the `bucket` draw, so that a task reads only its range of the sorted token files;
+the range of a later epoch is rotated by a draw of its own, so a document's second pass stands in another shard than
+its first. Within the shard documents stand in the order of `order/<epoch>`, packed over all sources, and the rows are
+shuffled. So the shuffle is global and nobody holds the corpus.
 """
 
 from dataclasses import dataclass
@@ -76,7 +77,9 @@ class PackShard(Job):
         if found:
             documents = pl.concat(found).sort("order", "source", "id", "epoch")
         else:
-            documents = pl.DataFrame(schema={"id": pl.String, "input_ids": pl.List(pl.UInt32), "source": pl.UInt16, "epoch": pl.UInt16})
+            documents = pl.DataFrame(
+                schema={"id": pl.String, "input_ids": pl.List(pl.UInt32), "source": pl.UInt16, "epoch": pl.UInt16}
+            )
         del found
         flat, starts, lengths = _flat_tokens(documents, self.bos_id, self.eos_id)
         pieces = pack(lengths, self.sequence_length, self.packing)

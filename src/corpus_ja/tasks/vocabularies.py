@@ -1,8 +1,9 @@
 """Between duplicates and tokens: the mix's own text teaches a vocabulary new entries, where the mix asks for it.
 
-One task over the documents that live after rules and duplicates and are not held out: of each source named by `from` those with the lowest `sample`
-draws, the ones surest to stand in the mix, up to its part of `max_bytes`. The report measures every source of the mix on documents that taught
-nothing: held-out ones first, then those with the highest draws.
+One task over the documents that live after rules and duplicates and are not held out: of each source named by `from`
+those with the lowest `sample` draws, the ones surest to stand in the mix, up to its part of `max_bytes`. The report
+measures every source of the mix on documents that taught nothing: held-out ones first, then those with the highest
+draws.
 """
 
 from collections.abc import Iterator
@@ -51,7 +52,10 @@ class Candidates:
             frame = frame.filter(pl.col("duplicate").is_null())
         frame = frame.filter(pl.col("rule").is_null())
         return frame.select(
-            "row", "sample", size=pl.col("original_bytes").cast(pl.Int64), held_out=pl.Series(is_below(frame["validation"].to_numpy(), self.heldout))
+            "row",
+            "sample",
+            size=pl.col("original_bytes").cast(pl.Int64),
+            held_out=pl.Series(is_below(frame["validation"].to_numpy(), self.heldout)),
         )
 
 
@@ -79,7 +83,9 @@ class LearnVocabulary(Job):
         measured: dict[str, tuple[list[str], bool]] = {}
         for source in dict.fromkeys(part.source for part in self.parts):
             own = [part for part in self.parts if part.source == source]
-            living = pl.concat([part.read().with_columns(part=pl.lit(number, dtype=pl.UInt32)) for number, part in enumerate(own)])
+            living = pl.concat(
+                [part.read().with_columns(part=pl.lit(number, dtype=pl.UInt32)) for number, part in enumerate(own)]
+            )
             ordered = living.sort("held_out", "sample", "part", "row")
             chosen = ordered.filter(~pl.col("held_out")).filter(pl.col("size").cum_sum() <= allowance)
             teaches = source in self.extension.sources
@@ -88,7 +94,14 @@ class LearnVocabulary(Job):
             rest = ordered.join(chosen, on=["part", "row"], how="anti", maintain_order="left") if teaches else ordered
             unseen = rest.height > 0
             shown = (rest if unseen else chosen).reverse()
-            measured[source] = list(_texts(own, shown.filter(pl.col("size").cum_sum() - pl.col("size") < MEASURED_BYTES), MEASURED_BYTES)), unseen
+            measured[source] = (
+                list(
+                    _texts(
+                        own, shown.filter(pl.col("size").cum_sum() - pl.col("size") < MEASURED_BYTES), MEASURED_BYTES
+                    )
+                ),
+                unseen,
+            )
         extended = vocabulary.extend(self.tokenizer, taught, self.extension.add)
         self.folder.mkdir(parents=True, exist_ok=True)
         vocabulary.save(extended, self.tokenizer, self.folder)
@@ -98,7 +111,8 @@ class LearnVocabulary(Job):
             "entries": size,
             "learned": size - self.tokenizer.vocab_size,
             "sources": {
-                source: {**vocabulary.measure(self.tokenizer, extended, texts).as_json(), "unseen": unseen} for source, (texts, unseen) in measured.items()
+                source: {**vocabulary.measure(self.tokenizer, extended, texts).as_json(), "unseen": unseen}
+                for source, (texts, unseen) in measured.items()
             },
         }
 

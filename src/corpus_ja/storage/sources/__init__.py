@@ -279,12 +279,15 @@ def sidecar_file(reading: Reading, base: Path, cache: dict[str, str]) -> SourceF
 
 
 def sidecar_ids(reading: Reading, prefix: str = "") -> pl.Series:
-    """xxh3_64 of `prefix` and every id of the sidecar (UInt64), to be compared with those of the records; empty if there is none.
+    """xxh3_64 of `prefix` and every id of the sidecar (UInt64), to be compared with those of the records; empty if
+    there is none.
 
     The sidecar's address must be one that the working folder can open (see `located`).
     """
     ids = _sidecar(reading.sidecar)["id"] if reading.sidecar is not None else pl.Series([], dtype=pl.String)
-    return pl.Series("id", [xxhash.xxh3_64_intdigest((prefix + identifier).encode()) for identifier in ids], dtype=pl.UInt64)
+    return pl.Series(
+        "id", [xxhash.xxh3_64_intdigest((prefix + identifier).encode()) for identifier in ids], dtype=pl.UInt64
+    )
 
 
 @functools.lru_cache(maxsize=4)

@@ -45,7 +45,8 @@ SET_ASIDE_COLUMNS: Final[dict[str, pl.DataType]] = {
     "bytes": pl.UInt64(),
     "characters": pl.UInt64(),
 }
-"""The columns of every `Batch.set_aside`: bytes as stored, or of the text for what `where` left out, which alone has characters."""
+"""The columns of every `Batch.set_aside`: bytes as stored, or of the text for what `where` left out, which alone has
+characters."""
 OSCAR_COLUMNS: Final[dict[str, pl.DataType]] = {
     "oscar_language": pl.String(),
     "oscar_probability": pl.Float64(),
@@ -339,7 +340,9 @@ def given_id(value: Json) -> str | None:
 
 
 def as_json(value: Json) -> str:
-    """A value as compact JSON, whatever it is: orjson refuses what is nested 255 deep and whole numbers over 64 bits."""
+    """A value as compact JSON, whatever it is: orjson refuses what is nested 255 deep and whole numbers over 64
+    bits.
+    """
     try:
         return orjson.dumps(value, default=str).decode()
     except TypeError:
@@ -433,7 +436,9 @@ class Rows:
     def refuse(self, row: int, reason: str, detail: str | bytes, size: int, identifier: str | None = None) -> None:
         """Set a record aside: `reason` without its `unreadable/`, `size` in bytes as stored."""
         for name, value in zip(
-            SET_ASIDE_COLUMNS, (self._file, row, identifier, f"unreadable/{reason}", preview(detail), size, 0), strict=True
+            SET_ASIDE_COLUMNS,
+            (self._file, row, identifier, f"unreadable/{reason}", preview(detail), size, 0),
+            strict=True,
         ):
             self._aside[name].append(value)
         self._bytes += 200

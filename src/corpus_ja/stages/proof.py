@@ -118,7 +118,7 @@ class Proof:
     def _learn(self, data: Bytes) -> None:
         """Ask the reference for the class of every character that was not met before."""
         for code in _unseen(data, self._classes):
-            self._classes[code] = self._class_of(chr(code))
+            self._classes[code] = self._class_of(chr(int(code)))
 
     def _class_of(self, character: str) -> int:
         for known, kind in (("a", LETTER), ("1", NUMBER), ("!", OTHER), ("\t", SPACE)):
@@ -244,14 +244,14 @@ def _code_point(data: Bytes, place: Number) -> tuple[Number, Number]:  # pragma:
 
 
 @numba.njit(cache=True)
-def _unseen(data: Bytes, classes: Bytes) -> list[int]:  # pragma: no cover - compiled
-    found = [0][:0]
-    place = 0
+def _unseen(data: Bytes, classes: Bytes) -> list[np.int64]:  # pragma: no cover - compiled
+    found = [np.int64(0) for _ in range(0)]
+    place: Number = 0
     while place < len(data):
         code, width = _code_point(data, place)
         if classes[code] == 255:
             classes[code] = 4
-            found.append(code)
+            found.append(np.int64(code))
         place += width
     return found
 
@@ -361,10 +361,10 @@ def _judge(
         result[document] = fine and place == end
     # A character of no known class could end a word anywhere.
     for document in range(documents):
-        place = text_ends[document]
-        while result[document] and place < text_ends[document + 1]:
-            code, step = _code_point(data, place)
+        at: Number = text_ends[document]
+        while result[document] and at < text_ends[document + 1]:
+            code, taken = _code_point(data, at)
             if classes[code] == 4:
                 result[document] = False
-            place += step
+            at += taken
     return result

@@ -8,7 +8,10 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from corpus_ja.documents import below, draws, is_below
 from tests.world import Built, World, pieces
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "shards.md"
@@ -68,6 +71,21 @@ def test_the_report_of_packing_agrees_with_the_shards(built: Built) -> None:
     assert report["short_documents_cut"] == sum(len(own) > 1 for own in short)
 
 
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**32), name=st.text(st.characters(codec="ascii", categories=["L"]), min_size=1, max_size=8))
+def test_a_tenth_of_the_documents_fills_all_buckets_evenly(seed: int, name: str) -> None:
+    """The sample and the bucket are draws of their own: of 20,000 documents the tenth with the lowest draws spreads over 20 shards as chance does."""
+    ids = [f"{name}/{number}" for number in range(20_000)]
+    chosen = is_below(draws(seed, "sample", ids), below(0.1))
+    buckets = (draws(seed, "bucket/0", ids)[chosen] >> np.uint64(32)).astype(np.int64) * 20 >> 32
+    counts = np.bincount(buckets, minlength=20)
+    expected = chosen.sum() / 20
+    # Chi-squared of 19 degrees of freedom: beyond 60 once in 250,000 draws.
+    assert ((counts - expected) ** 2 / expected).sum() < 60
+    smaller = is_below(draws(seed, "sample", ids), below(0.05))
+    assert not (smaller & ~chosen).any()
+
+
 def test_datasets_reads_them_streaming_and_not_as_documented(
     built: Built, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -111,8 +129,8 @@ def test_trl_keeps_the_pieces_apart_with_the_documented_settings(built: Built, t
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
     from trl import SFTTrainer
 
-    settings = run("TRL", built, "use_cpu=True, bf16=False, max_steps=2,")["settings"]
-    settings.output_dir, settings.per_device_train_batch_size, settings.save_strategy = str(tmp_path), 3, "no"
+    chosen = run("TRL", built, "use_cpu=True, bf16=False, max_steps=2,")["settings"]
+    chosen.output_dir, chosen.per_device_train_batch_size, chosen.save_strategy = str(tmp_path), 3, "no"
     corpus = load_dataset(
         "parquet", data_files=str(built.folder / "shards" / "train-*.parquet"), split="train", cache_dir=str(tmp_path)
     )
@@ -135,7 +153,7 @@ def test_trl_keeps_the_pieces_apart_with_the_documented_settings(built: Built, t
             )
             return super().compute_loss(model, inputs, *args, **kwargs)
 
-    trainer = Watched(model=model, args=settings, train_dataset=corpus, processing_class=tokenizer)
+    trainer = Watched(model=model, args=chosen, train_dataset=corpus, processing_class=tokenizer)
     batch = trainer.data_collator([corpus[index] for index in range(3)])
     lengths = [length for index in range(3) for length in corpus[index]["seq_lengths"]]
     assert batch["cu_seq_lens_q"].tolist() == [0, *np.cumsum(lengths).tolist()]

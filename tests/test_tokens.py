@@ -336,16 +336,32 @@ def test_ids_of_real_documents_are_the_references(shared_data: Path, name: str) 
 
 
 @pytest.mark.shared_data
-def test_the_sentencepiece_library_is_rinnas_reference_and_agrees_with_its_published_piece_ids(
-    shared_data: Path,
+@pytest.mark.parametrize("name", ["gpt2", "rinna-gpt2-ja"])
+def test_ids_of_documents_longer_than_a_piece_are_the_references(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """The ids that the model's card shows for its own tokenizer: byte-exact normalisation and Unigram by SentencePiece
-    itself.
-    """
-    encoder = tokens.Encoder(described(shared_data / "tokenizers" / "rinna-gpt2-ja"))
-    assert isinstance(encoder.reference, tokens._SentencePieceReference)
-    values, _ = encoder.encode(["生命、宇宙、そして万物についての究極の疑問の答えは"], ["d"])
-    assert encoder.reference.processor.decode(values.tolist()) == "生命、宇宙、そして万物についての究極の疑問の答えは"
+    """Cut or not: SentencePiece adds scores up over a whole text, and a cut changed one document."""
+    tokenizer = described(shared_data / "tokenizers" / name)
+    texts = [text for text in documents(shared_data, "prose_ja/aozora.jsonl.zst") if len(text) > 60_000][:4]
+    assert texts
+    monkeypatch.setattr(tokens, "PIECE_CHARACTERS", 20_000)
+    encoder = tokens.Encoder(tokenizer)
+    encoder.distrust()
+    found = encoder.encode(texts, [str(n) for n in range(len(texts))])
+    expected = flat(encoder.reference.encode(texts))
+    assert np.array_equal(found[0], expected[0])
+    assert np.array_equal(found[1], expected[1])
+
+
+@pytest.mark.shared_data
+def test_an_unknown_character_is_no_end_of_text_with_rinnas_model(shared_data: Path) -> None:
+    """Transformers' conversion makes </s> (2) of it; the `sentencepiece` library, our reference, <unk> (0)."""
+    tokenizer = described(shared_data / "tokenizers" / "rinna-gpt2-ja")
+    encoder = tokens.Encoder(tokenizer)
+    values, _ = encoder.encode(["宇宙 👍 Ωffice"], ["d"])
+    assert tokenizer.eos_id == 2
+    assert 2 not in values
+    assert 0 in values
 
 
 def test_ids_do_not_depend_on_the_batch_they_are_encoded_in() -> None:

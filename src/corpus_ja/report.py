@@ -261,6 +261,7 @@ def _print_mix(manifest: Manifest, console: Console) -> None:
     by_concat = packing.get("short_documents_cut_by_concat", 0)
     console.print(
         f"{tokens:,} training tokens in {rows:,} rows of {manifest.sequence_length:,} ({fill:.2%} full), {held:,} held out; "
-        f"{manifest.packing} cut {cut:,} of {short:,} documents that fit a row (concat: {by_concat:,}).",
+        f"{manifest.packing} cut {cut:,} of {short:,} documents that fit a row (concat: {by_concat:,}); "
+        f"{packing.get('pieces', 0) / rows if rows else 0:.2f} pieces a row.",
         highlight=False,
     )

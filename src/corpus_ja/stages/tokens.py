@@ -11,12 +11,14 @@ a special token always go to the reference, where `<|endoftext|>` in a text is o
 encoded by its reference: an encoder that cannot be proved is not used.
 
 Cost, one core of a busy machine, MB of UTF-8 a second with GPT-2's vocabulary (benchmarks/tokens.py): Japanese
-reference 2.2, gigatoken 25 on text it has not seen, with the proof 20; English 3.3, 205 and 60. SentencePiece's own
-library needs none: 20 to 30. gigatoken's cache grows by 3 bytes a byte of distinct Japanese (330 MB of text: 1.2 GB),
-so the encoder is built anew after every `RENEW_AFTER_BYTES`: 0.5 GB at most, a tenth of the speed. Rejected: kitoken
+reference 2.6, gigatoken 24 on text it has not seen, with the proof 18; English 2.1, 280 and 61. SentencePiece's own
+library needs no help: 20 to 30. For a SentencePiece model it is the reference, and not transformers' conversion: of
+rinna's model that makes the end-of-text token (2) of every unknown character, in 642 of 852 documents. gigatoken's
+cache grows by 3 bytes a byte of distinct Japanese (330 MB of text: 1.2 GB), so the encoder is built anew after every
+`RENEW_AFTER_BYTES`: 0.5 GB at most, a tenth of the speed. Rejected: kitoken
 (two ids off in 600 documents), tiktoken (a third of the speed), our own Numba encoder that tries the longest token
 first and goes back (equal everywhere, 27 MB/s of Japanese, but 42 of English, and its proof would have been its own),
-and comparing a sample instead of proving (a wrong document in a thousand passes unseen in nine batches of ten).
+and comparing 1% instead of proving (a wrong document in a thousand passes a batch of 2,500 unseen 97 times of 100).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +34,7 @@ import xxhash
 from corpus_ja.errors import ConfigError
 from corpus_ja.stages.proof import Proof, provable
 
-VERSION = 1
+VERSION = 2
 RENEW_AFTER_BYTES = 64_000_000
 """UTF-8 bytes after which the fast encoder's cache is given up. Measured over 209 MB of distinct Japanese, with the
 growth of the process: 12 MB 17.6 MB/s and 327 MB; 34 MB 17.9 and 409; 68 MB 17.9 and 523; 130 MB 20.1 and 679; never
@@ -275,7 +277,10 @@ class Encoder:
         pieces: list[str] = []
         owner: list[int] = []
         for position, text in enumerate(texts):
-            own = [text] if len(text) <= PIECE_CHARACTERS else self._cut(text)
+            # SentencePiece needs little memory, and adds scores up over a whole text in 32 bits: cut, one long document of
+            # 17,038 came out otherwise.
+            whole = len(text) <= PIECE_CHARACTERS or isinstance(self.reference, _SentencePieceReference)
+            own = [text] if whole else self._cut(text)
             pieces += own
             owner += [position] * len(own)
         parts = [np.zeros(0, dtype=np.uint32)]

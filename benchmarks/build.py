@@ -1,7 +1,7 @@
 """How fast is the whole `corpus-ja build`, per core, beside what others run on Japanese? Text in, shards out.
 
     .venv/bin/python benchmarks/build.py                                    # ours alone, about a minute
-    .venv/bin/python benchmarks/build.py --peers /tmp/peers/bin/python      # about three minutes
+    .venv/bin/python benchmarks/build.py --peers .peers/bin/python      # about three minutes
 
 The documents are all of prose_ja and noisy/pages_ja of the shared data. Ours is the command itself with one worker on
 all of them, several times, everything counted: starting Python, loading the mix, models and evaluation sets, all
@@ -44,8 +44,8 @@ ONE_CORE = {
 SAMPLES = {"datatrove": 4_000_000, "hojichar": 16_000_000}
 """UTF-8 bytes each peer is given: about half a minute and ten seconds."""
 MAKE_PEERS = (
-    "The peers were not measured. For an environment of their own: python -m venv /tmp/peers && "
-    "/tmp/peers/bin/pip install -r benchmarks/peers.txt; then --peers /tmp/peers/bin/python."
+    "The peers were not measured. For an environment of their own: python -m venv .peers && "
+    ".peers/bin/pip install -r benchmarks/peers.txt; then --peers .peers/bin/python."
 )
 
 

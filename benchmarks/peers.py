@@ -1,6 +1,6 @@
 """The pipelines that benchmarks/build.py compares with; runs with what benchmarks/peers.txt installs, never in ours.
 
-    /tmp/peers/bin/python benchmarks/peers.py datatrove DOCUMENTS.jsonl WORK TOKENIZER.json LID.ftz
+    .peers/bin/python benchmarks/peers.py datatrove DOCUMENTS.jsonl WORK TOKENIZER.json LID.ftz
 
 Prints one line of JSON: documents, kept, bytes (UTF-8, read), tokens, and the seconds of this process, wall and
 processor. Imports, models and dictionaries are loaded before the clock starts.

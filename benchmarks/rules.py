@@ -1,7 +1,7 @@
 """How fast are the measurements and the rule sets, per core, and do our published sets decide as their own tools do?
 
     .venv/bin/python benchmarks/rules.py                                    # ours alone, about a minute
-    .venv/bin/python benchmarks/rules.py --peers /tmp/peers/bin/python      # two minutes more
+    .venv/bin/python benchmarks/rules.py --peers .peers/bin/python      # two minutes more
 
 Texts are of prose_ja and noisy/pages_ja of the shared data, every document with the same chance, cleaned. Ours run
 in one thread on 24 MB, three times after a warm-up, and the median counts; the peers run in their own interpreter on a

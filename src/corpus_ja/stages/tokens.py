@@ -15,7 +15,7 @@ reference 2.6, gigatoken 24 on text it has not seen, with the proof 18; English 
 library needs no help: 20 to 30. For a SentencePiece model it is the reference, and not transformers' conversion: of
 rinna's model that makes the end-of-text token (2) of every unknown character, in 642 of 852 documents. gigatoken's
 cache grows by 3 bytes a byte of distinct Japanese (330 MB of text: 1.2 GB), so the encoder is built anew after every
-`RENEW_AFTER_BYTES`: 0.5 GB at most, a tenth of the speed. Rejected: kitoken
+`RENEW_AFTER_BYTES`: 0.5 GB at most, about 15% of the speed. Rejected: kitoken
 (two ids off in 600 documents), tiktoken (a third of the speed), our own Numba encoder that tries the longest token
 first and goes back (equal everywhere, 27 MB/s of Japanese, but 42 of English, and its proof would have been its own),
 and comparing 1% instead of proving (a wrong document in a thousand passes a batch of 2,500 unseen 97 times of 100).
@@ -333,7 +333,8 @@ class Encoder:
         return any(token in text for token in self.tokenizer.special_tokens)
 
     def encode_unproved(self, encoded: list[bytes]) -> tuple[IdArray, OffsetArray]:
-        """What the fast encoder says of documents in UTF-8, special tokens' strings not excepted; not to be believed."""
+        """What the fast encoder says of documents in UTF-8, special tokens' strings not excepted; not to be
+        believed."""
         size = sum(len(one) for one in encoded)
         if self._bytes and self._bytes + size > RENEW_AFTER_BYTES:
             self._fast = None  # given back before the next one is built

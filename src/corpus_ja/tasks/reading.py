@@ -3,7 +3,8 @@
 `ReadDocuments` streams a task's files in batches of about 8 MB and writes documents files of about 64 MB of text each
 (a compressed file is never cut for reading, but what comes out of it is), beside them `NNNNN.set_aside.parquet` with
 every line that is no document: file, line, id where it has one, reason, and the first characters. `NumberRepeats` then
-looks at the ids of the whole source, 8 bytes each, and rewrites the rare files in which an id repeats an earlier one.
+looks at the ids of the whole source (a hash each; 63 bytes a document at its peak) and rewrites the rare files in
+which an id repeats an earlier one.
 """
 
 from collections import Counter

@@ -334,7 +334,8 @@ class Encoder:
 
     def encode_unproved(self, encoded: list[bytes]) -> tuple[IdArray, OffsetArray]:
         """What the fast encoder says of documents in UTF-8, special tokens' strings not excepted; not to be
-        believed."""
+        believed.
+        """
         size = sum(len(one) for one in encoded)
         if self._bytes and self._bytes + size > RENEW_AFTER_BYTES:
             self._fast = None  # given back before the next one is built

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-torch lint format clean
+.PHONY: quickstart test test-browser lint format clean
 .DEFAULT_GOAL := quickstart
 
 $(BIN)/python:
@@ -24,9 +24,8 @@ quickstart: $(VENV)/.installed  ## build recipes/quickstart offline
 test: $(VENV)/.developing  ## the tests; those of the shared data need CORPUS_JA_DATA or ../shared/data
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-torch: $(VENV)/.developing  ## what the shards are to PyTorch and TRL
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[train]' torch==2.13.0 trl==1.16.0
-	$(BIN)/python -m pytest -m torch
+test-browser: $(VENV)/.developing  ## the report page in headless Chromium (Debian: apt-get install chromium fonts-noto-cjk)
+	$(BIN)/python -m pytest -m browser
 
 lint: $(VENV)/.developing  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

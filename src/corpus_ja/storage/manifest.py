@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from corpus_ja.errors import ManifestError
+from corpus_ja.errors import ManifestError as ManifestError  # training catches it from here
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -183,6 +183,8 @@ class Manifest(_Model):
     """Clusters by size, and the largest with their texts."""
     evaluation: dict[str, Any] = Field(default_factory=dict)
     """Items and unprotected items by set; the files of the build that list hits and unprotected items."""
+    rules: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
+    """The rule sets that judged each source, in their order, as they were then, without their examples."""
     mix: dict[str, Any]
     work: dict[str, dict[str, str]] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)

@@ -1,0 +1,7 @@
+"""What a user of training can get wrong, as a sentence: `TrainError`, which every module of `train` raises and its
+command lines print before they exit with 1. It stands alone in its module so that raising it imports nothing heavy.
+"""
+
+
+class TrainError(Exception):
+    """What a user of training can get wrong, as a sentence: it names the file, key or choice and says what to do."""

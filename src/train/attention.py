@@ -58,6 +58,10 @@ def choose(wanted: str, device: str, half: bool) -> tuple[str, str]:
         register_varlen()
         return VARLEN, "torch's variable-length kernels, told each document's boundaries"
     if wanted == "flex_attention":
+        if not gpu:
+            raise TrainError(
+                "attention: flex_attention cannot train on a CPU (torch has no backward pass for it there); set attention=auto."
+            )
         return "flex_attention", "flex_attention with a block mask from position_ids"
     return "sdpa", "SDPA with a block mask from position_ids"
 

@@ -91,7 +91,12 @@ class Recipe(_Settings):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads 5e-5 as text; here it is a number."""
+    """YAML 1.1 reads 5e-5 as text and `eval_strategy: no` as false; here they are a number and a word, as in YAML 1.2."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - a class's own table, as PyYAML keeps it
+        first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:bool"]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Refuse a key that stands twice: the first would be lost without a word."""
@@ -104,6 +109,9 @@ class _Loader(yaml.SafeLoader):
 
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
 )
 
 

@@ -144,10 +144,13 @@ def agrees(model: Any, batch: dict[str, Any], half: bool) -> bool:
     if head is None or type(head) is not nn.Linear:
         return False
     device = batch["input_ids"].device.type
+    was_training = model.training
+    model.eval()  # dropout draws anew at every call
     with torch.no_grad(), torch.autocast(device, dtype=torch.bfloat16, enabled=half):
         own = float(model(**inputs, labels=batch["labels"], use_cache=False).loss)
         hidden = model.base_model(**inputs, use_cache=False)[0]
         targets = F.pad(batch["labels"][:, 1:], (0, 1), value=IGNORED).reshape(-1)
         total, _ = sliced_cross_entropy(hidden.reshape(len(targets), -1), head.weight, head.bias, targets)
         mean = float(total / (targets != IGNORED).sum())
+    model.train(was_training)
     return abs(own - mean) <= (2e-2 if half else 1e-4) * max(abs(own), 1e-6)

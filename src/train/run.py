@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--dry-run", action="store_true", help="say steps, tokens, memory and time; touch nothing")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
-    asked = parser.parse_args(arguments)
+    asked = parser.parse_intermixed_args(arguments)
     if asked.config is None:
         found = recipes()
         listed = (

@@ -6,7 +6,7 @@ of a piece is no target, because what stands before it in the row is another doc
 
 Shapes never change, so a compiled model is compiled once: short rows (a shard's last) are filled with a piece of its
 own that nothing learns from, and `cu_seq_lens_*` have as many entries as the corpus can need, the rest of them pieces of
-no length. Costs 0.1 ms a batch of 8 rows of 1,024 (one core; `benchmarks/train.py`).
+no length. Costs 0.1 ms a batch of 8 rows of 1,024 (one core; `benchmarks/training.py`).
 """
 
 from dataclasses import dataclass

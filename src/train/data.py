@@ -1,8 +1,8 @@
 """A build's shards as a map-style dataset: any row by its number, so that a run resumes where it was without re-reading.
 
 The shards' checksums are compared first (SHA-256, 1 to 2 GB/s). `datasets` keeps an uncompressed copy of the three
-columns that training needs, mapped from disk and shared by all processes; `Rows.__getitems__` gathers a whole batch into
-flat arrays, so that no Python object stands for a token or a piece. Rows are shuffled on disk already; the Trainer's
+columns that training needs, mapped from disk and shared by all processes; `Rows.__getitems__` slices a whole batch out of
+it into flat arrays, so that no Python object stands for a token or a piece. Rows are shuffled on disk already; the Trainer's
 seeded sampler gives each pass its own order.
 
 Rejected: `IterableDataset` (resuming re-reads everything before), tables in memory (7.8 GB for 3.9 billion tokens, in
@@ -44,19 +44,19 @@ class Rows:
     def __init__(self, files: Sequence[Path], cache: Path | None = None) -> None:
         """`cache`: where `datasets` keeps its copy (default: its own cache)."""
         import datasets
-        import pyarrow.compute as pc
 
         datasets.disable_progress_bars()
-        self._table = datasets.Dataset.from_parquet(
+        mapped = datasets.Dataset.from_parquet(
             [str(file) for file in files], columns=list(COLUMNS), cache_dir=str(cache) if cache else None
-        ).with_format("arrow")
-        pieces = self._table.data.column("seq_lengths")
-        self.most_pieces = int(pc.max(pc.list_value_length(pieces)).as_py() or 0)
-        self.tokens = int(pc.sum(pc.list_value_length(self._table.data.column("input_ids"))).as_py() or 0)
+        )
+        self._kept = mapped  # the views below point into its files
+        self._tokens, self._pieces, self._sources = (_Lists(mapped.data.column(name)) for name in COLUMNS)
+        self.most_pieces = self._pieces.longest
+        self.tokens = self._tokens.total
 
     def __len__(self) -> int:
         """How many rows there are."""
-        return int(self._table.num_rows)
+        return int(self._tokens.ends[-1])
 
     def __getitem__(self, index: int) -> Packed:
         """One row."""
@@ -64,22 +64,32 @@ class Rows:
 
     def __getitems__(self, indices: Sequence[int]) -> Packed:
         """Some rows, in the order asked for."""
-        table = self._table[list(indices)]
-        tokens, row_lengths = _flat(table.column("input_ids"))
-        pieces, pieces_per_row = _flat(table.column("seq_lengths"))
-        sources, _ = _flat(table.column("source_ids"))
+        tokens, row_lengths = self._tokens.gather(indices)
+        pieces, pieces_per_row = self._pieces.gather(indices)
+        sources, _ = self._sources.gather(indices)
         return Packed(tokens, row_lengths, pieces, pieces_per_row, sources)
 
 
-def _flat(column: Any) -> tuple[Ints, Ints]:
-    """The values of a list column and each list's length."""
-    values, lengths = [], []
-    for chunk in column.chunks:
-        lengths.append(np.diff(chunk.offsets.to_numpy()))
-        values.append(chunk.flatten().to_numpy(zero_copy_only=False))  # `flatten` heeds a slice's offset
-    if not values:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    return np.concatenate(values).astype(np.int64), np.concatenate(lengths).astype(np.int64)
+class _Lists:
+    """A list column as views of its mapped chunks: a row is a slice, and nothing is copied before it is asked for."""
+
+    def __init__(self, column: Any) -> None:
+        self.values = [chunk.values.to_numpy() for chunk in column.chunks]
+        self.offsets = [chunk.offsets.to_numpy() for chunk in column.chunks]  # a slice's begin where it does
+        self.ends = np.cumsum([0, *(len(own) - 1 for own in self.offsets)])
+        self.longest = max((int(np.diff(own).max(initial=0)) for own in self.offsets), default=0)
+        self.total = sum(int(own[-1] - own[0]) for own in self.offsets if len(own))
+
+    def gather(self, indices: Sequence[int]) -> tuple[Ints, Ints]:
+        """The values of some rows end to end, and each row's number of values."""
+        rows = np.asarray(indices, dtype=np.int64)
+        chunks = np.searchsorted(self.ends, rows, side="right") - 1
+        found = []
+        for chunk, row in zip(chunks.tolist(), (rows - self.ends[chunks]).tolist(), strict=True):
+            begin, end = self.offsets[chunk][row : row + 2]
+            found.append(self.values[chunk][begin:end])
+        lengths = np.array([len(own) for own in found], dtype=np.int64)
+        return np.concatenate([np.zeros(0, np.int64), *found], dtype=np.int64), lengths
 
 
 @dataclass(frozen=True, slots=True)

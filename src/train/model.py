@@ -45,7 +45,11 @@ def load(choice: ModelChoice, corpus: Corpus, attention: str, seed: int) -> Load
         notes.append(f"{choice.source} with {model.num_parameters():,} parameters")
         notes += _fit_vocabulary(model, tokenizer, choice, corpus)
     _fit_length(model, corpus)
-    notes += mend_special_ids(model, corpus.manifest.tokenizer.eos_id, corpus.manifest.tokenizer.bos_id)
+    eos, bos = corpus.manifest.tokenizer.eos_id, corpus.manifest.tokenizer.bos_id
+    tokenizer.eos_token = tokenizer.pad_token = tokenizer.convert_ids_to_tokens(eos)  # the Trainer copies them to the model
+    if bos is not None:
+        tokenizer.bos_token = tokenizer.convert_ids_to_tokens(bos)
+    notes += mend_special_ids(model, eos, tokenizer.bos_token_id)
     model.config.use_cache = False
     return Loaded(model, tokenizer, tuple(notes))
 

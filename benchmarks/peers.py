@@ -41,7 +41,7 @@ def datatrove(documents: Path, work: Path, tokenizer: Path, model: Path) -> dict
     language = "jpn"
     shutil.rmtree(work, ignore_errors=True)
 
-    def run(*steps: PipelineStep, tasks: int = 1, logs: str) -> Any:  # noqa: ANN401 - datatrove carries few types
+    def run(*steps: PipelineStep, tasks: int = 1, logs: str) -> Any:
         return LocalPipelineExecutor(list(steps), tasks=tasks, workers=1, logging_dir=str(work / "logs" / logs)).run()
 
     run(

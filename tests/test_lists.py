@@ -1,9 +1,13 @@
 """Word and host lists: against an obvious reference, at the boundaries, and through whole builds."""
 
+import io
 import re
 import sys
+import tarfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, get_args
 
 import polars as pl
 import pytest
@@ -15,6 +19,7 @@ from corpus_ja.config import load_mix
 from corpus_ja.errors import ConfigError, RuleError
 from corpus_ja.stages import lists
 from corpus_ja.stages.lists import Hosts, Words, WordSearch, measure_hosts, parse_hosts, parse_words
+from corpus_ja.tasks.measuring import opened
 from tests.conftest import REPOSITORY
 from tests.world import World, japanese
 
@@ -221,7 +226,6 @@ def test_categories_are_named_and_only_the_chosen_ones_count() -> None:
 
 @pytest.mark.shared_data
 def test_a_folder_of_ut1_is_read_as_it_comes(shared_data: Path, tmp_path: Path) -> None:
-    import tarfile
 
     with tarfile.open(shared_data / "wordlists" / "ut1_subset.tar.gz") as archive:
         archive.extractall(tmp_path, filter="data")
@@ -230,6 +234,120 @@ def test_a_folder_of_ut1_is_read_as_it_comes(shared_data: Path, tmp_path: Path) 
     loaded = load_mix(world.mix(changes={"lists": {"ut1": listing}}))
     assert loaded.lists[0].kind == "hosts"
     assert {"gambling", "blog"} <= {category for category, _, _ in loaded.lists[0].files}
+
+
+# ------------------------------------------------------------------------------------------------------------- archives
+
+
+Mode = Literal["w", "w:gz", "w:bz2", "w:xz"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+def archive(files: Mapping[str, bytes | str], mode: Mode = "w:gz") -> bytes:
+    """A tar archive: bytes are a file's content, a text is where a link points."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode=mode) as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            if isinstance(content, str):
+                member.type, member.linkname = tarfile.SYMTYPE, content
+                tar.addfile(member)
+            else:
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    return made.getvalue()
+
+
+UT1: dict[str, bytes | str] = {
+    "blacklists/README": b"read me",
+    "blacklists/adult/domains": b"bad.example\nworse.example\n",
+    "blacklists/adult/urls": b"mixed.example/bad",
+    "blacklists/press/domains": "新聞.example\n".encode(),
+    "blacklists/porn": "adult",
+    "blacklists/adult/usage": b"black",
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_archive_gives_what_its_files_give(mode: Mode) -> None:
+    packed = archive(UT1, mode)
+    assert lists.archive_categories(io.BytesIO(packed)) == ("adult", "porn", "press")
+    entries = lists.parse_archive(io.BytesIO(packed))
+    adult = parse_hosts("bad.example\nworse.example\nmixed.example/bad\n")
+    assert {name: found.tolist() for name, found in entries.items()} == {
+        "adult": adult.tolist(),
+        "porn": adult.tolist(),
+        "press": parse_hosts("新聞.example").tolist(),
+    }
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.text("ab.\n", max_size=30), max_size=30), st.integers(1, 40))
+def test_entries_are_the_same_wherever_a_block_ends(lines: list[str], block: int) -> None:
+    content = "\n".join(lines)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lists, "BLOCK", max(block, 31))  # a line longer than a block is no host
+        found = lists.parse_archive(io.BytesIO(archive({"a/domains": content.encode()})))
+    assert found["a"].tolist() == parse_hosts(content).tolist()
+
+
+def test_nothing_of_an_archive_is_written_and_no_name_in_it_leads_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files: dict[str, bytes | str] = {
+        "../../escape/domains": b"out.example",
+        "/etc/urls": b"root.example/x",
+        "ut1/../up/domains": b"up.example",
+    }
+    files |= {"a b/domains": b"odd.example", "domains": b"bare.example", "c/domains/x": b"deep.example"}
+    links: dict[str, bytes | str] = {"evil": "/etc/passwd", "loop": "loop", "etc2": "../etc"}
+    found = lists.parse_archive(io.BytesIO(archive(files | links)))
+    assert set(found) == {"escape", "etc", "up", "etc2"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_without_end_is_no_host_and_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "BLOCK", 1000)
+    content = b"first.example\n" + b"x" * 5_000_000 + b"\nlast.example\n"
+    found = lists.parse_archive(io.BytesIO(archive({"a/domains": content})))["a"]
+    assert {*parse_hosts("first.example\nlast.example").tolist()} < {*found.tolist()}
+    assert len(found) == 3
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_a_damaged_archive_is_a_sentence_and_never_anything_else(data: st.DataObject) -> None:
+    mode = data.draw(st.sampled_from(MODES))
+    packed = bytearray(archive(UT1, mode))
+    if data.draw(st.booleans()):
+        del packed[data.draw(st.integers(0, len(packed) - 1)) :]
+    else:
+        for place in data.draw(st.lists(st.integers(0, min(len(packed), 3000) - 1), min_size=1, max_size=20)):
+            packed[place] = data.draw(st.integers(0, 255))
+    for read in (lists.archive_categories, lists.parse_archive):
+        said = ""
+        try:
+            read(io.BytesIO(bytes(packed)))
+        except ValueError as error:
+            said = str(error)
+        assert re.fullmatch(r"|cannot be read as a tar archive \(.+\); fetch it again\.|holds no CATEGORY/.+", said)
+
+
+@pytest.mark.shared_data
+def test_the_archive_of_ut1_says_what_its_folder_says(shared_data: Path, tmp_path: Path) -> None:
+    packed = shared_data / "wordlists" / "ut1_subset.tar.gz"
+    with tarfile.open(packed) as archived:
+        archived.extractall(tmp_path, filter="data")
+    world = World.make(tmp_path / "world")
+    found = []
+    for path in (packed, tmp_path / "blacklists"):
+        loaded = load_mix(world.mix(changes={"lists": {"ut1": {"path": str(path), "categories": ["gambling"]}}}))
+        assert loaded.lists[0].kind == "hosts"
+        found.append((loaded.lists[0].columns, opened.__wrapped__(loaded.lists)[1][0]))
+    assert found[0][0] == found[1][0]
+    assert set(found[0][1].entries) == set(found[1][1].entries)
+    assert all((found[0][1].entries[name] == entries).all() for name, entries in found[1][1].entries.items())
 
 
 # ---------------------------------------------------------------------------------------------------------- in a build
@@ -276,6 +394,18 @@ def test_rules_and_where_use_the_lists_columns_and_a_new_list_measures_only_itse
     assert verdicts["river/r4"] is None
 
 
+def test_an_archive_works_in_a_build_like_a_list(world: World) -> None:
+    packed = archive({"ut1/weather/urls": b"river.example/3\nriver.example/4", "ut1/press/domains": b"paper.example"})
+    (world.folder / "ut1.tar.gz").write_bytes(packed)
+    built = world.build(changes={"lists": {"ut1": {"path": "ut1.tar.gz", "categories": ["weather"]}}})
+    table = built.table()
+    assert set(table.filter(pl.col("host_in_ut1") == 1)["id"]) == {"river/r3", "river/r4"}
+    assert table.filter(pl.col("id") == "river/r3")["host_categories_ut1"].to_list() == [["weather"]]
+    (world.folder / "ut1.tar.gz").write_bytes(packed[:100])
+    with pytest.raises(ConfigError, match=r"ut1.tar.gz cannot be read as a tar archive \(.*\); fetch it again"):
+        load_mix(world.mix(changes={"lists": {"ut1": "ut1.tar.gz"}}))
+
+
 def test_a_list_that_is_done_without_is_recorded_and_one_that_is_forgotten_is_an_error(world: World) -> None:
     filters = {"sources.river.filters": ["rainy.yaml"]}
     built = world.build(changes={"lists": {"rain": "none"}, **filters})
@@ -315,11 +445,18 @@ def test_a_list_comes_out_of_an_installed_package(world: World, monkeypatch: pyt
         ({"path": "rain.txt", "kinds": "words"}, "did you mean `kind`"),
         ({"path": "ut1", "categories": ["adlut"]}, "has no category adlut; did you mean adult"),
         ({"path": "ut1", "kind": "words"}, "is a folder, and a word list is one file"),
+        ({"path": "ut1.tgz", "categories": ["adlut"]}, "ut1.tgz has no category adlut; did you mean adult"),
+        ({"path": "ut1.tgz", "kind": "words"}, "ut1.tgz is an archive, and a word list is one file of text"),
+        ("none.tar", "none.tar holds no CATEGORY/domains"),
+        ("text.tar.xz", "text.tar.xz cannot be read as a tar archive"),
     ],
 )
 def test_a_list_that_cannot_be_had_is_one_sentence_with_the_line(world: World, given: object, sentence: str) -> None:
     (world.folder / "empty.txt").write_text("# nothing\n", encoding="utf-8")
     (world.folder / "latin1.txt").write_bytes("été".encode("latin-1"))
+    (world.folder / "ut1.tgz").write_bytes(archive(UT1))
+    (world.folder / "none.tar").write_bytes(archive({"ut1/README": b"nothing here"}, "w"))
+    (world.folder / "text.tar.xz").write_text("bad.example\n", encoding="utf-8")
     (world.folder / "ut1" / "adult").mkdir(parents=True)
     (world.folder / "ut1" / "adult" / "domains").write_text("bad.example\n")
     with pytest.raises(ConfigError, match=sentence) as raised:
@@ -329,8 +466,6 @@ def test_a_list_that_cannot_be_had_is_one_sentence_with_the_line(world: World, g
 
 
 def test_a_list_that_changes_after_loading_stops_the_build(world: World) -> None:
-    from corpus_ja.tasks.measuring import opened
-
     loaded = config.load_mix(world.mix(changes={"lists": {"rain": "rain.txt"}}))
     (world.folder / "rain.txt").write_text("雪\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="has changed since the mix was loaded"):

@@ -116,24 +116,173 @@ def plan(
 
 @app.command()
 def stats(
-    build: Annotated[Path | None, typer.Argument(help="A build folder (default: the newest under builds/).")] = None,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[BUILD | BUILD BUILD | PATH]",
+            help="A build (default: the newest under builds/), two builds to compare, or any file or folder of text.",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Of a plain file or folder: count tokens with this one, a folder or a Hub id.")
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="Of a plain file or folder: where a record's text stands.")
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(min=0, help="Of a plain file or folder: documents whose language is looked at, 0 for all.")
+    ] = 10_000,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Of a plain file or folder: local processes (default: all cores).")
+    ] = None,
+    check_card: Annotated[
+        bool, typer.Option("--check-card", help="Ask the Hub whether it accepts the build's data card: one request.")
+    ] = False,
+    html: Annotated[Path | None, typer.Option(help="Write the report of a build to this one offline page.")] = None,
+    lang: Annotated[
+        Literal["ja", "en"] | None, typer.Option(help="The language of --html (default: the locale's).")
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Of --html: the work folder of the build (default: work beside it).")
+    ] = None,
 ) -> None:
-    """Show what went in, what fell out and why, and what came out.
+    """Show what went in, what fell out and why, and what came out; of two builds what differs; of plain text what
+    there is.
 
     Example: corpus-ja stats builds/quickstart --json
     """
     from rich.console import Console
 
-    from corpus_ja.report import print_stats
-    from corpus_ja.report import stats as summary
+    from corpus_ja.errors import ConfigError
+
+    given = list(paths or [])
+    if not given:
+        given = [_newest_build()]
+        typer.echo(f"{given[0]}, the newest build:", err=True)
+    if len(given) > 2:
+        raise ConfigError(f"stats shows one build or compares two, and {len(given)} paths were given.")
+    plain = len(given) == 1 and not _is_build(given[0])
+    if not plain and (tokenizer is not None or text_column is not None):
+        raise ConfigError("--tokenizer and --text-column belong to plain text; a build's tokens are counted already.")
+    if check_card and (plain or len(given) > 1):
+        raise ConfigError("--check-card asks about the data card of one build; name the build's folder.")
+    if html is not None and (plain or len(given) > 1 or json):
+        raise ConfigError("--html writes the page of one build; name the build's folder, and leave --json out.")
+    if html is None and (lang is not None or work is not None):
+        raise ConfigError("--lang and --work belong to --html PAGE.html, which is not given.")
+    if check_card:
+        _check_card(given[0])
+    elif html is not None:
+        _write_page(given[0], html, lang, work)
+    elif plain:
+        _stats_of_text(given[0], tokenizer, text_column, sample, workers, as_json=json)
+    elif len(given) == 2:
+        _stats_of_two(given[0], given[1], as_json=json)
+    else:
+        from corpus_ja import report
+        from corpus_ja.storage.manifest import read_manifest
+
+        manifest = read_manifest(given[0])
+        _print_json(report.stats(manifest)) if json else report.print_stats(manifest, Console())
+
+
+def _write_page(build: Path, target: Path, language: Literal["ja", "en"] | None, work: Path | None) -> None:
+    from corpus_ja import page
     from corpus_ja.storage.manifest import read_manifest
 
-    manifest = read_manifest(build or _newest_build())
-    if json:
-        _print_json(summary(manifest))
+    size = page.write_page(read_manifest(build), build, target, language or page.default_language(), work)
+    typer.echo(f"{target}: {size / 1e6:.1f} MB, one file; open it in a browser.")
+
+
+def _is_build(path: Path) -> bool:
+    """Whether a path is meant as a build: a folder with a manifest, one that a build writes to, or none at all."""
+    from corpus_ja.storage.manifest import MANIFEST
+
+    return not path.exists() or (path / MANIFEST).is_file() or (path / ".lock").is_file()
+
+
+def _stats_of_text(
+    path: Path, tokenizer: str | None, text_column: str | None, sample: int, workers: int | None, *, as_json: bool
+) -> None:
+    from rich.console import Console
+
+    from corpus_ja import surveying
+    from corpus_ja.display import Display
+
+    with Display(Console(stderr=True, quiet=as_json)) as display:
+        found = surveying.survey(path, tokenizer, sample, text_column, workers=workers, observer=display)
+    _print_json(surveying.as_json(found)) if as_json else surveying.print_survey(found, Console())
+
+
+def _stats_of_two(first: Path, second: Path, *, as_json: bool) -> None:
+    from rich.console import Console
+
+    from corpus_ja import differences
+    from corpus_ja.storage.manifest import read_manifest
+
+    found = differences.compare_builds(read_manifest(first), read_manifest(second))
+    if as_json:
+        _print_json(differences.as_json(found))
     else:
-        print_stats(manifest, Console())
+        differences.print_differences(found, Console(), (str(first), str(second)))
+
+
+def _check_card(build: Path) -> None:
+    from corpus_ja import datacard
+
+    complaint = datacard.ask_hub(datacard.read_card(build))
+    if complaint is not None:
+        from corpus_ja.errors import ManifestError
+
+        raise ManifestError(f"The Hub does not accept {build / datacard.CARD}: {complaint}")
+    typer.echo(f"The Hub accepts {build / datacard.CARD}.")
+
+
+@app.command()
+def samples(
+    build: Annotated[Path | None, typer.Argument(help="A build folder (default: the newest under builds/).")] = None,
+    dropped_by: Annotated[
+        str | None, typer.Option(help="Those with this verdict: RULE, SET.RULE, language, duplicate, unreadable, ...")
+    ] = None,
+    kept: Annotated[bool, typer.Option("--kept", help="Those that were kept.")] = False,
+    source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
+    number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many documents.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Another number, other documents.")] = 0,
+    characters: Annotated[int, typer.Option(min=1, help="Characters of a document that are shown.")] = 4000,
+    work: Annotated[Path | None, typer.Option(help="The work folder of the build (default: work beside it).")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Read documents of a build, each with the reason why it was dropped and the offending part marked.
+
+    Example: corpus-ja samples builds/quickstart --dropped-by too_short -n 3
+
+    Without --dropped-by and --kept, one document of every verdict in turn. The same seed shows the same documents.
+    """
+    from rich.console import Console
+
+    from corpus_ja.samples import as_json, print_samples, read_samples, work_of
+    from corpus_ja.storage.manifest import read_manifest
+
+    place = build or _newest_build()
+    if build is None:
+        typer.echo(f"{place}, the newest build:", err=True)
+    chosen = read_samples(
+        read_manifest(place),
+        work_of(place, work),
+        dropped_by=dropped_by,
+        kept=kept,
+        source=source,
+        n=number,
+        seed=seed,
+        characters=characters,
+    )
+    if json:
+        _print_json([as_json(one) for one in chosen])
+    elif chosen:
+        print_samples(chosen, Console())
+    else:
+        typer.echo("There is no such document in this build.")
 
 
 @app.command()

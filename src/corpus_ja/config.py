@@ -311,14 +311,21 @@ def _listing(name: str, settings: ListSettings, folder: Path) -> Listing:
             raise ConfigError(
                 f"{place} holds no CATEGORY/domains and no CATEGORY/urls, as a folder of host lists does."
             )
-        known = {category for category, _ in files}
-        unknown = [category for category in settings.categories or () if category not in known]
-        if unknown:
-            close = difflib.get_close_matches(unknown[0], sorted(known), n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(known))}."
-            raise ConfigError(f"{place} has no category {unknown[0]}; {hint}")
+        _check_categories(place, {category for category, _ in files}, settings)
         hashed = tuple((category, str(entries), sha256_of(entries)) for category, entries in files)
         return Listing(name, "hosts", hashed, settings.boundaries, settings.categories)
+    if lists.is_archive(place.name):
+        if settings.kind == "words":
+            raise ConfigError(f"{place} is an archive, and a word list is one file of text.")
+        try:
+            with place.open("rb") as stream:
+                categories = lists.archive_categories(stream)
+        except ValueError as error:
+            raise ConfigError(f"{place} {error}") from error
+        _check_categories(place, set(categories), settings)
+        sha256 = sha256_of(place)
+        files_inside = tuple((category, str(place), sha256) for category in categories)
+        return Listing(name, "hosts", files_inside, settings.boundaries, settings.categories)
     if settings.categories is not None:
         raise ConfigError(f"{place} is one file and has no categories; `categories` belongs to a folder of host lists.")
     try:
@@ -331,6 +338,15 @@ def _listing(name: str, settings: ListSettings, folder: Path) -> Listing:
     if not (lists.parse_words(content) if kind == "words" else len(lists.parse_hosts(content))):
         raise ConfigError(f"{place} holds no entry; a list has one a line.")
     return Listing(name, kind, (("", str(place), sha256_of(place)),), settings.boundaries)
+
+
+def _check_categories(place: Path, known: set[str], settings: ListSettings) -> None:
+    """ConfigError where the mix names a category that the list does not have."""
+    unknown = [category for category in settings.categories or () if category not in known]
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], sorted(known), n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(known))}."
+        raise ConfigError(f"{place} has no category {unknown[0]}; {hint}")
 
 
 def _list_place(given: str, folder: Path) -> Path:

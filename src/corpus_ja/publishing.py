@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus_ja.building import Allotments, Build, Reached, summed
+from corpus_ja.datacard import CARD, card_of
 from corpus_ja.errors import CorpusError, ManifestError
 from corpus_ja.settings import plain
 from corpus_ja.storage.manifest import (
@@ -64,11 +65,19 @@ def publish(
         duplicates=build.clusters,
         evaluation=build.evaluation,
         packing_report=summed(report["packing"] for report in reports if report["name"].startswith("train-")),
+        rules={
+            state.name: [
+                one.model_dump(mode="json", exclude_none=True, exclude={"rules": {"__all__": {"examples"}}})
+                for one in loaded.rule_sets[state.name]
+            ]
+            for state in reached
+        },
         mix=plain(mix),
         work=build.folders,
         versions=_versions(),
     )
     _check_laws(manifest)
+    card = card_of(manifest)
     folder = build.work / "shards" / f"{mix.name}-{print_}"
     gone = next((shard.name for shard in made if not (folder / shard.name).is_file()), None)
     if gone is not None:
@@ -92,6 +101,8 @@ def publish(
             )
     shutil.rmtree(build.output / "tokenizer", ignore_errors=True)
     copy_tokenizer(Path(loaded.tokenizer.folder), build.output / "tokenizer")
+    with replacing(build.output / CARD) as temporary:
+        temporary.write_text(card, encoding="utf-8")
     with replacing(build.output / MANIFEST) as temporary:
         temporary.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
@@ -120,10 +131,18 @@ def _source_report(state: Reached, allotments: Allotments) -> SourceReport:
         notes=sorted(set(state.notes)),
         license=state.source.license,
         inputs=[file.name for file in state.files[:1000]],
+        commit=_commit(state),
         removal=state.removal,
         repeats=state.repeats,
         evaluation=state.evaluation,
     )
+
+
+def _commit(state: Reached) -> str | None:
+    """The Hub's commit that was read: files there are known as dataset@commit/path."""
+    if not state.files or not (state.source.kind == "hub" or state.source.address.startswith("hf://")):
+        return None
+    return state.files[0].identity.partition("@")[2].partition("/")[0] or None
 
 
 def _check_laws(manifest: Manifest) -> None:

@@ -9,16 +9,20 @@ katakana continues its katakana or Latin letters or digits continue its Latin le
 GB for one of 60 MB that is one word twenty million times.
 
 Host lists are kept as sorted 64-bit hashes, 8 bytes an entry; an entry covers its subdomains, an entry with a path the
-addresses below it.
+addresses below it. An archive of a folder of categories is read as a stream, member by member: nothing of it is written
+anywhere, so no name in it can lead anywhere, and 300,000 entries a second are hashed with a few megabytes besides them.
 Rejected: leftmost-longest over all lists at once (a word of one list hides a word of another), and sets of strings for
 hosts (several times the memory).
 """
 
+import lzma
 import re
+import tarfile
 import unicodedata
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +40,11 @@ BLOCK = 1 << 20
 EVIDENCE = 6
 """Different words of a list from which its hits are evidence: one word, or two, proves nothing."""
 
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+"""How the name of an archive ends."""
+
+_CATEGORY = re.compile(r"[\w.-]{1,80}", re.ASCII)
+
 _PLAIN_HOST = re.compile(r"(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]+")
 
 
@@ -43,20 +52,20 @@ class ListSettings(Settings):
     """A list of words or hosts as a mix names it."""
 
     path: str = Field(min_length=1)
-    """A file, a folder of categories, `package:NAME/FILE` of an installed package, the name of a list of ours, or
-    `none`."""
+    """A file, a folder of categories or a tar archive of one, `package:NAME/FILE` of an installed package, the name of
+    a list of ours, or `none`."""
     kind: Literal["auto", "words", "hosts"] = "auto"
-    """What the entries are; auto: hosts in a folder, and in a file whose every entry is a host name."""
+    """What the entries are; auto: hosts in a folder or an archive, and in a file whose every entry is a host name."""
     boundaries: bool = True
     """Whether words inside longer katakana or Latin words do not count."""
     categories: tuple[str, ...] | None = None
-    """Of a folder, the categories that count; all of them where none are named."""
+    """Of a folder or an archive, the categories that count; all of them where none are named."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
     """A list's files on this machine, found and looked at: (category, path, SHA-256) each, one without a category for
-    a file.
+    a file; the categories of an archive have one path.
     """
 
     name: str
@@ -120,6 +129,79 @@ def parse_hosts(content: str) -> npt.NDArray[np.uint64]:
         if entry:
             found.add(_hash(_plain(entry)))
     return np.array(sorted(found), dtype=np.uint64)
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file of this name is read as an archive of categories."""
+    return name.lower().endswith(ARCHIVES)
+
+
+def archive_categories(stream: IO[bytes]) -> tuple[str, ...]:
+    """The categories of an archive, sorted; ValueError, in words to put after the file's name, where it cannot be read
+    to its end or has none.
+    """
+    found: set[str] = set()
+    links = _walk(stream, lambda category, _: found.add(category))
+    return tuple(sorted(found | {link for link, target in links.items() if target in found}))
+
+
+def parse_archive(stream: IO[bytes]) -> dict[str, npt.NDArray[np.uint64]]:
+    """The entries of every category of an archive, as `parse_hosts` gives them; ValueError as `archive_categories`.
+
+    Entries are CATEGORY/domains and CATEGORY/urls in whatever folders; a category that is a link to another, as UT1 has
+    them, has that one's entries.
+    """
+    entries: dict[str, npt.NDArray[np.uint64]] = {}
+
+    def take(category: str, content: IO[bytes]) -> None:
+        parts = [entries.get(category, np.empty(0, dtype=np.uint64))]
+        parts += [parse_hosts(text) for text in _blocks(content)]
+        entries[category] = np.unique(np.concatenate(parts))
+
+    links = _walk(stream, take)
+    return entries | {link: entries[target] for link, target in links.items() if target in entries}
+
+
+def _walk(stream: IO[bytes], take: Callable[[str, IO[bytes]], object]) -> dict[str, str]:
+    """Hand every file of entries to `take`, in order; returns which categories are links to which."""
+    links: dict[str, str] = {}
+    seen = False
+    try:
+        with tarfile.open(fileobj=stream, mode="r|*") as archive:
+            for member in archive:
+                path = [part for part in member.name.split("/") if part not in {"", "."}]
+                if (
+                    member.isfile()
+                    and len(path) >= 2
+                    and path[-1] in {"domains", "urls"}
+                    and _CATEGORY.fullmatch(path[-2])
+                ):
+                    content = archive.extractfile(member)
+                    if content is not None:
+                        take(path[-2], content)
+                        seen = True
+                elif member.issym() and path and _CATEGORY.fullmatch(path[-1]):
+                    links[path[-1]] = member.linkname.rstrip("/").rpartition("/")[2]
+                archive.members = []  # type: ignore[attr-defined]  # or the list of all members grows with the archive
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"cannot be read as a tar archive ({reason}); fetch it again.") from error
+    if not seen:
+        raise ValueError("holds no CATEGORY/domains and no CATEGORY/urls, as an archive of host lists does.")
+    return links
+
+
+def _blocks(content: IO[bytes]) -> Iterator[str]:
+    """The lines of a file in pieces of about a megabyte; of a line longer than that only its end, which is no host."""
+    rest = b""
+    while piece := content.read(BLOCK):
+        head, newline, tail = piece.rpartition(b"\n")
+        if newline:
+            yield (rest + head).decode("utf-8", "replace")
+            rest = tail
+        else:
+            rest = (rest + tail)[-BLOCK:]
+    yield rest.decode("utf-8", "replace")
 
 
 def looks_like_hosts(content: str) -> bool:

@@ -62,57 +62,55 @@ def _repeated_ngrams(points, offsets, table, n, kept, out):  # type: ignore[no-u
         leading *= base
     stamps = np.uint64(_STAMPS - 1)
     mask = np.uint64(_SLOTS - 1)
+    size = np.uint64(n)
     for document in range(len(offsets) - 1):
+        # unsigned places, because numba looks at every signed one whether it counts from the end
+        first, last = np.uint64(offsets[document]), np.uint64(offsets[document + 1])
         length = 0
-        for i in range(offsets[document], offsets[document + 1]):
-            kind = table[points[i]] & 15
-            length += kind != SPACE and kind != NEWLINE
+        for i in range(first, last):
+            kind = table[points[i]] & np.uint32(15)
+            length += (kind != SPACE) & (kind != NEWLINE)
         if length < 2 * n:
             out[document] = np.nan
             continue
         windows = (length + WINDOW - 1) // WINDOW
         worst = 0.0
-        place = offsets[document]
+        place = first
         for w in range(windows):
-            start, end = 0, length * (w + 1) // windows - length * w // windows
-            filled = 0
+            end = np.uint64(length * (w + 1) // windows - length * w // windows)
+            filled = np.uint64(0)
             while filled < end:
-                kind = table[points[place]] & 15
-                if kind != SPACE and kind != NEWLINE:
-                    kept[filled] = points[place]
-                    filled += 1
-                place += 1
+                c = points[place]
+                kind = table[c] & np.uint32(15)
+                kept[filled] = c  # overwritten by the next one where it is white space
+                filled += np.uint64((kind != SPACE) & (kind != NEWLINE))
+                place += np.uint64(1)
             stamp += np.uint64(1)
             if stamp == stamps:
                 slots[:] = np.uint64(0)
                 stamp = np.uint64(1)
-            covered = 0
-            covered_until = start
+            covered = covered_until = np.uint64(0)
             rolling = np.uint64(0)
-            for i in range(start, end):
+            for i in range(min(size - np.uint64(1), end)):
                 rolling = rolling * base + np.uint64(kept[i]) + np.uint64(1)
-                if i - start >= n:
-                    rolling -= (np.uint64(kept[i - n]) + np.uint64(1)) * leading
-                if i - start + 1 < n:
-                    continue
+            for i in range(size - np.uint64(1), end):
+                rolling = rolling * base + np.uint64(kept[i]) + np.uint64(1)
+                if i >= size:
+                    rolling -= (np.uint64(kept[i - size]) + np.uint64(1)) * leading
                 mixed = rolling ^ (rolling >> np.uint64(29))
                 mixed *= np.uint64(0xBF58476D1CE4E5B9)
                 mixed ^= mixed >> np.uint64(32)
                 entry = (mixed & ~stamps) | stamp
                 slot = mixed & mask
-                seen = False
-                while (slots[slot] & stamps) == stamp:
-                    if slots[slot] == entry:
-                        seen = True
-                        break
+                while (slots[slot] & stamps) == stamp and slots[slot] != entry:
                     slot = (slot + np.uint64(1)) & mask
-                if seen:
-                    first = max(covered_until, i - n + 1)
-                    covered += i + 1 - first
-                    covered_until = i + 1
+                if slots[slot] == entry:
+                    begin = max(covered_until, i + np.uint64(1) - size)
+                    covered += i + np.uint64(1) - begin
+                    covered_until = i + np.uint64(1)
                 else:
                     slots[slot] = entry
-            worst = max(worst, covered / (end - start))
+            worst = max(worst, np.int64(covered) / np.int64(end))
         out[document] = worst
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from corpus_ja.errors import ManifestError as ManifestError  # training catches it from here
+from corpus_ja.errors import ManifestError as ManifestError  # noqa: PLC0414 - training catches it from here
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -109,6 +109,8 @@ class SourceReport(_Model):
     notes: list[str] = Field(default_factory=list)
     license: str | None = None
     inputs: list[str] = Field(default_factory=list)
+    commit: str | None = None
+    """The commit of the Hub that was read, where the source lies there."""
     removal: dict[str, int] = Field(default_factory=dict)
     """Documents that lived before duplicates were looked for (`living`), and how many left as `exact`, `url` and
     `near`."""

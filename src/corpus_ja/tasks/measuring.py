@@ -180,17 +180,23 @@ def opened(listings: tuple[Listing, ...]) -> tuple[WordSearch, tuple[Hosts, ...]
     hosts: list[Hosts] = []
     for listing in listings:
         entries: dict[str, list[np.ndarray[Any, np.dtype[np.uint64]]]] = {}
-        for category, path, sha256 in listing.files:
+        for path, sha256 in dict.fromkeys((path, sha256) for _, path, sha256 in listing.files):
             if sha256_of(Path(path)) != sha256:
                 raise ConfigError(
                     f"{path} (the list {listing.name}) has changed since the mix was loaded; run the command again."
                 )
+        for category, path, _ in listing.files:
+            if lists.is_archive(path) and listing.kind == "hosts":
+                continue
             content = Path(path).read_text(encoding="utf-8", errors="replace")
             if listing.kind == "words":
                 words.append(Words(listing.name, lists.parse_words(content), listing.boundaries))
             else:
                 entries.setdefault(category, []).append(lists.parse_hosts(content))
         if listing.kind == "hosts":
+            for path in dict.fromkeys(path for _, path, _ in listing.files if lists.is_archive(path)):
+                with Path(path).open("rb") as stream:
+                    entries |= {category: [found] for category, found in lists.parse_archive(stream).items()}
             joined = {category: np.unique(np.concatenate(parts)) for category, parts in entries.items()}
             hosts.append(Hosts(listing.name, joined, listing.categories))
     return WordSearch(words), tuple(hosts)

@@ -1,0 +1,226 @@
+"""Frames, terms, endings and lengths of sentences against a plain reference, and the signals made of them."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus_ja.stages import characters, signals, templates
+from tests.test_signals import CLOSING, END, ends_sentence, script, space
+
+PIECES = [
+    "札幌市",
+    "堺市",
+    "みかん",
+    "の",
+    "で",
+    "車検を",
+    "お探しなら",
+    "おすすめです",
+    "、",
+    "，",
+    "。",
+    "！",
+    "\n",
+    " ",
+]
+PIECES += [
+    "カフェ",
+    "ﾊﾟﾝ",
+    "iPhone",
+    "15",
+    "「",
+    "」",
+    "ください",
+    "でしたか",
+    "ませんね。",
+    "でしょう",
+    "３．５",
+    "a.b",
+    "は",
+    "東京",
+]
+texts = st.lists(st.sampled_from(PIECES), max_size=60).map("".join)
+
+
+def measured(*rows: str) -> list[list[int]]:
+    tables = [templates.frames(*batch) for batch in characters.code_points(pl.Series("text", rows))]
+    return [list(map(int, row)) for row in np.concatenate(tables)]
+
+
+def frame(unit: str) -> str:
+    """Hiragana after the first other character and commas as they are, everything else one slot."""
+    out = ""
+    for character in unit:
+        if script(character) == "hiragana":
+            out += character if out else ""
+        elif character in "、，":
+            out += character
+        elif not out.endswith("□"):
+            out += "□"
+    return out
+
+
+def polite(sentence: str) -> bool:
+    body = sentence
+    while body and (space(body[-1]) or body[-1] in END + CLOSING):
+        body = body[:-1]
+    if len(body) > 3 and body[-1] in "かねよ":
+        body = body[:-1]
+    return len(body) >= 4 and body.endswith(("です", "ます", "ません", "でしょう", "ましょう", "ください"))
+
+
+def reference(text: str, window: int = templates.WINDOW) -> list[int]:
+    """The definitions in plain strings: sentences sorted into windows, each counted on its own."""
+    total = sum(not space(character) for character in text)
+    windows: dict[int, list[str]] = {}
+    sentence, begun, place = "", 0, 0
+    for index, character in enumerate(text + "\n"):
+        sentence += character
+        place += not space(character)
+        if character == "\n" or ends_sentence(text, index):
+            if total and begun < total:
+                windows.setdefault(begun * -(-total // window) // total, []).append(sentence)
+            sentence, begun = "", place
+    out = [0] * len(templates.COUNTERS)
+    for inside in windows.values():
+        bare = ["".join(character for character in one if not space(character)) for one in inside]
+        clauses = [clause for one in bare for clause in re.findall("[^、，]*[、，]|[^、，]+", one)]
+        for column, units in enumerate((bare, clauses)):
+            count = Counter(frame(unit) for unit in units)
+            for unit in units:
+                hiragana = sum(script(character) == "hiragana" for character in frame(unit))
+                out[column] += len(unit) * (hiragana >= 4 and count[frame(unit)] >= 3)
+        terms: Counter[str] = Counter()
+        for whole, one in zip(inside, bare, strict=True):
+            if len(one) >= 10:
+                kinds = {"katakana": "カ", "half_katakana": "カ", "kanji": "漢", "latin": "A"}
+                marks = "".join(kinds.get(script(character), " ") for character in whole)
+                runs = re.finditer("カ{2,}|漢{2,}|A{2,}", marks)
+                terms.update({whole[run.start() : run.end()] for run in runs})
+                for column, value in ((2, 1), (4, polite(whole)), (5, len(one)), (6, len(one) ** 2)):
+                    out[column] += value
+        out[3] += max(terms.values(), default=0)
+    return out
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(texts, min_size=1, max_size=3))
+def test_frames_terms_endings_and_lengths_equal_a_plain_reference(rows: list[str]) -> None:
+    assert measured(*rows) == [reference(row) for row in rows]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=80))
+def test_any_text_is_measured_as_the_reference_measures_it(text: str) -> None:
+    assert measured(text) == [reference(text)]
+
+
+def test_a_long_text_is_cut_into_windows_that_do_not_see_each_other() -> None:
+    filler = "".join(f"{chr(0x4E00 + place)}{chr(0x5E00 + place)}という言葉を見た。" for place in range(300))
+    text = "水戸市で車検をお探しなら当社へ。" + filler + "津市で車検をお探しなら当社へ。" + filler
+    text += "堺市で車検をお探しなら当社へ。" * 3
+    assert len(text) > templates.WINDOW
+    assert measured(text) == [reference(text)]
+    assert measured(text * 7) == [reference(text * 7)]
+
+
+def test_a_sentence_without_end_neither_grows_nor_stops_the_count() -> None:
+    endless = "".join(f"{chr(0x4E00 + place % 20_000)}{place}という言葉を見たと、" for place in range(20_000))
+    values = measured(endless, "短い文がここにあります。")
+    assert values[0][2] == 1
+    assert values[1] == reference("短い文がここにあります。")
+
+
+WORDS = [
+    *"のは、。",
+    "人気",
+    "です",
+    "商品",
+    "最安",
+    "値",
+    "送料",
+    "無料",
+    "今すぐ",
+    "お申し込み",
+    "続きを読む",
+    "メニュー",
+    "期間限定",
+    "価格",
+]
+LISTS = {
+    "shop": signals.SHOP_WORDS,
+    "menu": [word for word in signals.MENU_WORDS if word != "メニュー"],  # manuals of programs say it too
+    "promotion": signals.PROMOTION_WORDS,
+}
+
+
+def searched(text: str, words: Iterable[str]) -> list[str]:
+    """The leftmost longest words of a text."""
+    return re.findall("|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)), text)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=25).map("".join), min_size=1, max_size=3))
+def test_the_words_of_all_lists_are_what_a_plain_search_finds(rows: list[str]) -> None:
+    table = signals.measure(pl.DataFrame({"text": rows}), "ja")
+    for row, values in zip(rows, table.iter_rows(named=True), strict=True):
+        hits = searched(row, {word for own in LISTS.values() for word in own})
+        for name, own in LISTS.items():
+            found = [word for hit in hits for word in searched(hit, own)]
+            counted = min(len(found), 2 * len(set(found))) if name == "promotion" else len(found)
+            assert values[f"distinct_{name}_words"] == len(set(found))
+            assert values[f"{name}_words_per_1000"] == pytest.approx(1000 * counted / len(row), rel=1e-6)
+
+
+def shares(text: str) -> dict[str, float | None]:
+    return signals.measure(pl.DataFrame({"text": [text]}), "ja").row(0, named=True)
+
+
+def test_only_what_stands_three_times_is_framed_and_hiragana_may_be_filled_in() -> None:
+    said = "{}のカロリーはどれくらいですか。"
+    twice = shares(said.format("りんご") + said.format("柿"))
+    assert twice["framed_sentence_share"] == 0
+    thrice = shares(said.format("りんご") + said.format("もも") + said.format("すいか"))
+    assert thrice["framed_sentence_share"] == pytest.approx(1)
+    halves = shares(
+        "".join(f"{name}を飼うなら、{rest}。" for name, rest in (("犬", "散歩"), ("猫", "爪"), ("鳥", "籠と水")))
+    )
+    assert halves["framed_sentence_share"] == 0
+    assert halves["framed_clause_share"] == pytest.approx(21 / 30)
+
+
+def test_the_score_is_the_sum_that_its_description_says_and_null_where_there_are_few_sentences() -> None:
+    text = "\n".join(
+        f"第{place}の町では、祭りのおすすめ料理が人気です。雨の日にも{'歌' * place}を歌う。" for place in range(1, 8)
+    )
+    values = shares(text)
+    parts = {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
+    framed = max(parts["framed_sentence_share"], parts["framed_clause_share"])
+    expected = 1.5 * parts["common_term_share"] + parts["polite_present_share"] + 2 * framed
+    expected += min(parts["promotion_words_per_1000"], 30) / 10 - 2 * min(parts["sentence_length_variation"], 0.7)
+    assert parts["template_score"] == pytest.approx(expected, rel=1e-5)
+    lengths = [len(line) for one in text.split("\n") for line in re.findall("[^。]+。", one) if len(line) >= 10]
+    assert parts["sentence_length_variation"] == pytest.approx(np.std(lengths) / np.mean(lengths), rel=1e-5)
+    for few in ("", "短い文です。" * 3, "This is a sentence of English words. " * 20):
+        values = shares(few)
+        for name in ("common_term_share", "polite_present_share", "sentence_length_variation", "template_score"):
+            assert values[name] is None, (few[:20], name)
+
+
+def test_a_phrase_that_sells_counts_twice_at_most_and_evidence_needs_five_of_them() -> None:
+    said = "おすすめ" * 30 + "ぜひ" + "町の歴史" * 20
+    values = shares(said)
+    assert values["distinct_promotion_words"] == 2
+    assert values["promotion_words_per_1000"] == pytest.approx(1000 * 4 / len(said))
+    assert values["promotion_evidence_per_1000"] == 0
+    values = shares(said + "初心者も安心、口コミで評判、今すぐ")
+    assert values["distinct_promotion_words"] == 7
+    assert values["promotion_evidence_per_1000"] == values["promotion_words_per_1000"]
+    english = signals.measure(pl.DataFrame({"text": ["Buy now, best price. " * 9]}), "en")
+    assert english["promotion_words_per_1000"].to_list() == [0]

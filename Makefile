@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-browser lint format clean
+.PHONY: quickstart train test test-browser lint format clean
 .DEFAULT_GOAL := quickstart
 
 $(BIN)/python:
@@ -20,6 +20,14 @@ $(VENV)/.developing: $(BIN)/python pyproject.toml constraints.txt
 
 quickstart: $(VENV)/.installed  ## build recipes/quickstart offline
 	$(BIN)/corpus-ja build --mix recipes/quickstart/mix.yaml
+
+train: $(VENV)/.training $(VENV)/.installed  ## train recipes/quickstart on its build
+	@test -f builds/quickstart/manifest.json || $(BIN)/corpus-ja build --mix recipes/quickstart/mix.yaml
+	$(BIN)/python -m train.run --config recipes/quickstart/train.yaml
+
+$(VENV)/.training: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train]'
+	@touch $@ $(VENV)/.installed
 
 test: $(VENV)/.developing  ## the tests; those of the shared data need CORPUS_JA_DATA or ../shared/data
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -1,5 +1,5 @@
 """How fast are tokens made, packed and read, and are they the right ones? One core, beside Hugging Face `tokenizers`
-in the same run.
+and gigatoken in the same run.
 
     .venv/bin/python benchmarks/tokens.py                       # encoding, packing, random reads: a minute
     .venv/bin/python benchmarks/tokens.py --all                 # ids of every document of the shared data, three
@@ -19,6 +19,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ import pyarrow.parquet as pq
 import zstandard
 
 from corpus_ja.stages import packing, vocabulary
-from corpus_ja.stages.tokens import Encoder, Tokenizer, describe
+from corpus_ja.stages.bpe import PieceEncoder
+from corpus_ja.stages.tokens import Encoder, Tokenizer, describe, hugging_face_tokenizer
 from corpus_ja.storage.shards import shard_schema, write_shard
 from corpus_ja.storage.tokenizers import find_tokenizer
 from corpus_ja.tasks.shards import _gather
@@ -80,10 +82,17 @@ def batches(texts: Sequence[str], size: int = 8_000_000) -> list[list[str]]:
     return result
 
 
-def encoding() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def peer(tokenizer: Tokenizer) -> Any:
+    """A fresh encoder of the package gigatoken, which is installed for this alone."""
+    import gigatoken
+
+    return gigatoken.Tokenizer.from_json(hugging_face_tokenizer(Path(tokenizer.folder), tokenizer.kind).to_str())
+
+
+def encoding(folder: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Speed of encoding by language; the Japanese documents' lengths in tokens."""
     lengths = np.zeros(0, dtype=np.int64)
-    tokenizer = tokenizer_of("gpt2")
+    tokenizer = tokenizer_of(folder)
     warm = Encoder(tokenizer)
     warm.encode(["温める。"], ["d"])
     for language, pattern in (("Japanese", "prose_ja/*.jsonl.zst"), ("English", "prose_en/*.jsonl.zst")):
@@ -95,19 +104,23 @@ def encoding() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         results = [encoder.encode(part, [str(n) for n in range(len(part))]) for part in parts]
         ours = time.process_time() - began
         data = [[text.encode() for text in part] for part in parts]
-        fresh = Encoder(tokenizer)
-        bare = seconds(fresh.encode_unproved, data)
+        proof = Encoder(tokenizer).proof
+        joining = seconds(proof.join, data)
+        joined = [proof.join(part) for part in data]
+        bare = seconds(PieceEncoder(proof).encode, joined)
         began = time.process_time()
-        for part, result in zip(data, results, strict=True):
-            fresh.proof.holds(part, *result)
-        proof = time.process_time() - began
+        for part, result in zip(joined, results, strict=True):
+            proof.holds(part, *result)
+        proving = time.process_time() - began
+        beside = seconds(partial(peer(tokenizer).encode_batch, parallel=False), data)
         sample = texts[: len(texts) // 20]
         reference = seconds(encoder.reference.encode, [sample])
         size = size_of(texts) / 1e6
         theirs = size_of(sample) / 1e6 / reference
         print(
-            f"encoding {language}, GPT-2, {size:.0f} MB: {size / ours:.1f} MB/s proved (gigatoken alone {size / bare:.1f}, proof alone {size / proof:.1f}); "
-            f"tokenizers {theirs:.2f} MB/s; {size / ours / theirs:.1f} times"
+            f"encoding {language}, {tokenizer.name}, {size:.0f} MB: {size / ours:.1f} MB/s proved (joining {size / joining:.0f}, "
+            f"pieces {size / bare:.1f}, proof {size / proving:.1f}); gigatoken, unproved {size / beside:.1f}; "
+            f"tokenizers {theirs:.2f} MB/s, of which ours is {size / ours / theirs:.1f} times"
         )
         assert encoder.fast, encoder.note
         lengths = np.concatenate((np.concatenate([np.diff(offsets) for _, offsets in results]) + 1, lengths))
@@ -219,6 +232,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="compare the ids of every document with the reference's")
     parser.add_argument("--vocabulary", type=int, metavar="ENTRIES", help="extend GPT-2's vocabulary and measure it")
     parser.add_argument("--megabytes", type=float, default=8.0, help="of each file, to learn from (default 8)")
+    parser.add_argument("--tokenizer", default="gpt2", help="encode with this one: a folder, or a shared one's name")
     arguments = parser.parse_args()
     print(json.dumps({"cores": os.cpu_count(), "load": os.getloadavg()[0]}))
     if arguments.all:
@@ -226,7 +240,7 @@ def main() -> None:
     elif arguments.vocabulary:
         learned(arguments.vocabulary, arguments.megabytes)
     else:
-        packed(encoding())
+        packed(encoding(arguments.tokenizer))
 
 
 if __name__ == "__main__":

@@ -101,6 +101,132 @@ def test_the_source_that_runs_dry_is_named_and_the_other_is_not(world: World) ->
     assert [name for name, source in plan.sources.items() if source.dry] == ["en"]
 
 
+REPEATING: dict[str, Any] = {
+    **LARGE,
+    "duplicates": None,
+    "sources": {
+        **LARGE["sources"],
+        "ja": {**LARGE["sources"]["ja"], "jsonl": "lined.jsonl", "repeats": {"documents": 30}},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def lined(world: World) -> World:
+    """Documents of which a third end with one of two sentences, and every tenth is nothing else."""
+    tails = ["本日の営業は終了しました。またのお越しを。", "この欄の内容は、予告なく変わることがあります。"]
+    documents = [
+        {
+            "id": f"l{n}",
+            "text": tails[n % 2]
+            if n % 10 == 0
+            else japanese(f"lined {n}", 1 + n % 9) + ("\n" + tails[n % 2]) * (n % 3 == 0),
+        }
+        for n in range(1200)
+    ]
+    write_lines(world.folder / "lined.jsonl", documents)
+    return world
+
+
+def test_repeated_lines_are_counted_in_everything_that_is_read(lined: World) -> None:
+    """Looked at whole, a plan says what the build keeps to the token; a sixth of the documents, within five percent."""
+    built = lined.build("lined", REPEATING).manifest.sources["ja"]
+    assert built.repeats["removed"] > 300
+    assert built.dropped["duplicate.pieces"] == 119
+    whole = planned(lined.mix("lined", REPEATING)).sources["ja"]
+    assert round(whole.kept.value) == built.kept.tokens
+    assert whole.dropped["duplicate.pieces"] == pytest.approx(119 / 1200)
+    plan = planned(lined.mix("lined", REPEATING), 200)
+    found = plan.sources["ja"]
+    # In the sample alone no line stands in thirty documents but these two, and they in 30 to 40.
+    assert found.kept.value == pytest.approx(built.kept.tokens, rel=0.05)
+    assert found.kept.low <= built.kept.tokens <= found.kept.high
+    assert found.dropped["duplicate.pieces"] == pytest.approx(0.1, abs=0.05)
+    assert not any("repeats" in warning for warning in plan.warnings)
+
+
+def test_where_a_part_was_read_the_plan_says_what_it_takes_for_repeated(
+    lined: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line in 40 of a source, read to a quarter: 10 documents of what was read stand for 40."""
+    lines = (lined.folder / "lined.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    for number in range(8):
+        (lined.folder / f"part-{number}.jsonl").write_text(
+            "".join(lines[150 * number : 150 * number + 150]), encoding="utf-8"
+        )
+    parted = json.loads(json.dumps(REPEATING))
+    parted["sources"]["ja"]["jsonl"] = "part-*.jsonl"
+    built = lined.build("parted", parted).manifest.sources["ja"]
+    monkeypatch.setattr("corpus_ja.planning.READ_BYTES", 100_000)
+    plan = planned(lined.mix("parted", parted), 100)
+    assert not plan.sources["ja"].whole
+    said = next(warning for warning in plan.warnings if "`repeats`" in warning)
+    assert "stands in" in said
+    assert plan.sources["ja"].kept.low <= built.kept.tokens <= plan.sources["ja"].kept.high
+
+
+def test_weights_by_cluster_are_planned_where_a_plan_looks_at_everything_and_else_said_to_be_hidden(
+    world: World,
+) -> None:
+    texts = [japanese(f"cluster {n}", 8) for n in range(300)]
+    write_lines(
+        world.folder / "copied.jsonl",
+        [{"id": f"c{n}-{copy}", "text": text} for n, text in enumerate(texts) for copy in range(1 + n % 3)],
+    )
+    changes = {
+        **LARGE,
+        "sources": {
+            "ja": {"jsonl": "copied.jsonl", "language": "ja", "filters": "none", "cluster_weights": {2: 3, 3: 5}}
+        },
+        "duplicates": {"threshold": 0.8, "max_removal": "100%"},
+    }
+    built = world.build("copied", changes).manifest.sources["ja"]
+    whole = planned(world.mix("copied", changes))
+    assert whole.sources["ja"].taken == built.taken.tokens
+    assert not any("cluster_weights" in warning for warning in whole.warnings)
+    plan = planned(world.mix("copied", changes), 100)
+    said = next(warning for warning in plan.warnings if "`cluster_weights`" in warning)
+    assert "hides most" in said
+    assert "up to 5" in said
+
+
+def extended(world: World, folder: str) -> dict[str, Any]:
+    """A vocabulary of bytes that the Japanese source teaches more entries."""
+    from tests.test_tokens import bpe
+
+    tokenizer = bpe([("e", "r")])
+    tokenizer.add_special_tokens(["<|endoftext|>"])
+    (world.folder / folder).mkdir(exist_ok=True)
+    tokenizer.save(str(world.folder / folder / "tokenizer.json"))
+    write_lines(
+        world.folder / "few.jsonl", [{"id": f"f{n}", "text": japanese(f"few {n}", 1 + n % 7)} for n in range(400)]
+    )
+    sources = {**LARGE["sources"], "ja": {**LARGE["sources"]["ja"], "jsonl": "few.jsonl"}}
+    return {**LARGE, "sources": sources, "tokenizer": {"base": folder, "add": 150, "from": ["ja"]}}
+
+
+def test_a_vocabulary_to_come_is_learnt_from_the_sample_and_what_that_leaves_open_is_said(world: World) -> None:
+    changes = extended(world, "bytes")
+    built = world.build("extended", changes)
+    whole = planned(world.mix("extended", changes))
+    assert round(whole.sources["ja"].kept.value) == built.manifest.sources["ja"].kept.tokens
+    assert not any("learnt" in warning for warning in whole.warnings)
+    plan = planned(world.mix("extended", changes), 150)
+    assert any("entries learnt from" in warning and "the build learns from" in warning for warning in plan.warnings)
+    for name, source in built.manifest.sources.items():
+        found = plan.sources[name].kept
+        assert found.low <= source.kept.tokens <= found.high
+        assert found.value == pytest.approx(source.kept.tokens, rel=0.05)
+    assert (plan.sources["ja"].tokens_per_character or 9) < 1.5
+
+
+def test_a_sample_that_teaches_nothing_is_planned_with_the_base_and_says_so(world: World) -> None:
+    changes = {**extended(world, "bytes"), "tokenizer": {"base": "bytes", "add": 250, "from": ["en"]}}
+    plan = planned(world.mix("taught_nothing", changes), 50)
+    assert any("nothing to learn" in warning and "as it is" in warning for warning in plan.warnings)
+    assert plan.sources["ja"].tokens_per_character == pytest.approx(2.9, abs=0.3)
+
+
 def test_a_vocabulary_that_does_not_fit_the_language_is_warned_of(world: World, tmp_path: Path) -> None:
     """Bytes alone: three tokens a Japanese character."""
     from tests.test_tokens import bpe

@@ -4,8 +4,8 @@ still right.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise, product
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from corpus_ja.stages import tokens
-from corpus_ja.stages.proof import Proof, provable
+from corpus_ja.stages.bpe import LONGEST, PieceEncoder
+from corpus_ja.stages.proof import Joined, Proof, provable
 from corpus_ja.storage.tokenizers import find_tokenizer
 from tests.world import World, restored
 
@@ -59,7 +60,7 @@ def flat(encoded: Sequence[Sequence[int]]) -> tuple[Any, Any]:
 
 
 def holds(proof: Proof, texts: Sequence[str], encoded: Sequence[Sequence[int]]) -> list[bool]:
-    return [bool(one) for one in proof.holds([text.encode() for text in texts], *flat(encoded))]
+    return [bool(one) for one in proof.holds(proof.join([text.encode() for text in texts]), *flat(encoded))]
 
 
 # ----------------------------------------------------------------------------------------------------------------- proof
@@ -83,6 +84,15 @@ def test_words_are_those_of_the_reference(proof: Proof, small: Any, text: str) -
     assert [len(word.encode()) for word in words] == [
         len(word) for word, _ in small.pre_tokenizer.pre_tokenize_str(text)
     ]
+
+
+def test_every_short_text_of_every_kind_of_character_has_the_references_words(proof: Proof, small: Any) -> None:  # noqa: ANN401
+    """The pattern looks no further than this: contractions, a space before each kind, spaces before and at the end."""
+    for length in range(1, 6):
+        for characters in product("'slr e1!\t\u3000", repeat=length):
+            text = "".join(characters)
+            words = [len(word) for word, _ in small.pre_tokenizer.pre_tokenize_str(text)]
+            assert [len(word.encode()) for word in proof.words(text)] == words, repr(text)
 
 
 @settings(deadline=None, max_examples=150)
@@ -191,18 +201,16 @@ def test_a_tokenizer_that_cannot_be_proved_is_told_apart() -> None:
 # --------------------------------------------------------------------------------------------------------------- encoder
 
 
-class Tampered:
-    """gigatoken, but for one wrong id in every thousandth document."""
+class Tampered(PieceEncoder):
+    """The fast encoder, but for one wrong id in every so many documents."""
 
-    def __init__(self, honest: Any, every: int, change: str) -> None:  # noqa: ANN401
-        self.honest, self.every, self.change, self.seen = honest, every, change, 0
+    every = 1000
+    change = "id"
+    seen = 0
 
-    def encode_batch(self, texts: list[bytes], *, parallel: bool) -> Any:  # noqa: ANN401
-        layout = self.honest.encode_batch(texts, parallel=parallel).layout
-        ids = [
-            list(np.asarray(layout.content.data)[a:b])
-            for a, b in zip(layout.offsets.data[:-1], layout.offsets.data[1:], strict=True)
-        ]
+    def encode(self, joined: Joined) -> tuple[Any, Any, Any]:
+        values, offsets, left_out = super().encode(joined)
+        ids = [values[a:b].tolist() for a, b in pairwise(offsets)]
         for own in ids:
             self.seen += len(own) > 0
             if self.seen % self.every == self.every - 1 and own:
@@ -210,19 +218,13 @@ class Tampered:
                     own[len(own) // 2] ^= 1
                 else:
                     del own[-1]
-        values, offsets = flat(ids)
-        return SimpleNamespace(
-            layout=SimpleNamespace(offsets=SimpleNamespace(data=offsets), content=SimpleNamespace(data=values))
-        )
+        return *flat(ids), left_out
 
 
 def tamper(monkeypatch: pytest.MonkeyPatch, every: int, change: str = "id") -> None:
-    honest = tokens._fast_encoder
-
-    def tampered(tokenizer: tokens.Tokenizer) -> Any:  # noqa: ANN401
-        return Tampered(honest(tokenizer), every, change)
-
-    monkeypatch.setattr(tokens, "_fast_encoder", tampered)
+    monkeypatch.setattr(Tampered, "every", every)
+    monkeypatch.setattr(Tampered, "change", change)
+    monkeypatch.setattr(tokens, "PieceEncoder", Tampered)
     tokens.encoder_for.cache_clear()
 
 
@@ -254,8 +256,8 @@ def test_a_build_with_a_tampered_encoder_is_the_build_without_it_and_says_so(
     tokens.encoder_for.cache_clear()
     assert restored(tampered.folder) == restored(honest.folder)
     assert restored(tampered.folder, "validation") == restored(honest.folder, "validation")
-    assert any("gigatoken gave other ids" in note for note in tampered.watcher.notes)
-    assert not any("gigatoken" in note for note in honest.watcher.notes)
+    assert any("the fast encoder gave other ids" in note for note in tampered.watcher.notes)
+    assert not any("encoder" in note for note in honest.watcher.notes)
 
 
 def test_where_the_reference_refutes_a_proof_every_file_is_encoded_again(
@@ -266,9 +268,9 @@ def test_where_the_reference_refutes_a_proof_every_file_is_encoded_again(
     honest = world.build("honest")
     tamper(monkeypatch, 7)
 
-    def believe_all(self: Proof, encoded: Sequence[bytes], flat: object, offsets: object) -> Any:  # noqa: ANN401
+    def believe_all(self: Proof, joined: Joined, flat: object, offsets: object) -> Any:  # noqa: ANN401
         del self, flat, offsets
-        return np.ones(len(encoded), dtype=np.bool_)
+        return np.ones(len(joined.ends) - 1, dtype=np.bool_)
 
     monkeypatch.setattr(Proof, "holds", believe_all)
     # Only the English source, the last, is looked at: what was written before it must be written again.
@@ -303,6 +305,62 @@ def test_the_probe_and_documents_of_every_kind_get_the_references_ids() -> None:
     assert np.array_equal(found[0], expected[0])
     assert np.array_equal(found[1], expected[1])
     assert encoder.fast
+
+
+def test_a_document_with_one_endless_word_is_left_to_the_reference_and_the_encoder_stays(tmp_path: Path) -> None:
+    tokenizer = bpe([("a", "a"), ("=", "="), ("aa", "aa")])
+    tokenizer.add_special_tokens(["<|endoftext|>"])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    encoder = tokens.Encoder(described(tmp_path))
+    texts = ["港の朝。", f"前{'a' * (LONGEST + 1)}後 " * 2, "=" * LONGEST, "The keeper mended clocks."]
+    expected = flat(encoder.reference.encode(texts))
+    _, _, left_out = PieceEncoder(encoder.proof).encode(encoder.proof.join([text.encode() for text in texts]))
+    assert left_out.tolist() == [False, True, False, False]
+    found = encoder.encode(texts, ["a", "b", "c", "d"])
+    assert np.array_equal(found[0], expected[0])
+    assert np.array_equal(found[1], expected[1])
+    assert encoder.fast
+
+
+@settings(deadline=None, max_examples=60)
+@given(merges=merges_of_a_and_b(), texts=st.lists(st.text("ab ", max_size=40), min_size=1, max_size=8))
+def test_pieces_are_merged_as_the_reference_merges(merges: list[tuple[str, str]], texts: list[str]) -> None:
+    """Random merges: what is cut, remembered and merged by rank are the reference's ids, known pieces or not."""
+    tokenizer = bpe(merges)
+    proof = Proof(tokenizer)
+    encoder = PieceEncoder(proof)
+    expected = flat([tokenizer.encode(text).ids for text in texts])
+    for _ in range(2):
+        values, offsets, _ = encoder.encode(proof.join([text.encode() for text in texts]))
+        assert np.array_equal(values, expected[0])
+        assert np.array_equal(offsets, expected[1])
+
+
+@st.composite
+def merges_of_bytes(draw: st.DrawFn) -> list[tuple[str, str]]:
+    """Merges over the bytes of あ, い, é and a: tokens that end and begin inside characters."""
+    from tokenizers import pre_tokenizers
+
+    alphabet = sorted(
+        {c for word, _ in pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str("あいéa") for c in word}
+    )
+    found, merges = list(alphabet), []
+    for _ in range(draw(st.integers(1, 12))):
+        pair = (draw(st.sampled_from(found)), draw(st.sampled_from(found)))
+        if "".join(pair) not in found:
+            merges.append(pair)
+            found.append("".join(pair))
+    return merges
+
+
+@settings(deadline=None, max_examples=100)
+@given(merges=merges_of_bytes(), texts=st.lists(st.text("あいéa", max_size=12), min_size=1, max_size=8))
+def test_no_piece_ends_where_a_token_reaches_across(merges: list[tuple[str, str]], texts: list[str]) -> None:
+    """Tokens that hold a part of one character and a part of the next, all of one, or more than two."""
+    tokenizer = bpe(merges)
+    proof = Proof(tokenizer)
+    values, _, _ = PieceEncoder(proof).encode(proof.join([text.encode() for text in texts]))
+    assert np.array_equal(values, flat([tokenizer.encode(text).ids for text in texts])[0])
 
 
 def test_a_sentencepiece_model_needs_no_faster_encoder_and_other_tokenizers_say_why(tmp_path: Path) -> None:

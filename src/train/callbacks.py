@@ -104,29 +104,30 @@ class Complete(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         if state.global_step == 0:
-            self._write(args, state, model)
+            self._write(state, model)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         if state.global_step > 0:
-            self._write(args, state, model)
+            self._write(state, model)
 
-    def _write(self, args: Any, state: Any, model: Any) -> None:
+    def _write(self, state: Any, model: Any) -> None:
         if not self.tokens or not self.prompts or not state.is_world_process_zero:
             return
         self.output.mkdir(parents=True, exist_ok=True)
-        half = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else None
         path = self.output / "completions.jsonl"
         lines = [line for line in _lines(path) if line["step"] < state.global_step]
         for prompt in self.prompts:
-            with torch.autocast(args.device.type, dtype=half, enabled=half is not None):
-                text = complete(model, self.tokenizer, prompt, self.tokens, self.bos)
+            text = complete(model, self.tokenizer, prompt, self.tokens, self.bos)
             lines.append({"step": state.global_step, "prompt": prompt, "completion": text})
         path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
         (self.output / "completions.md").write_text(_page(lines), encoding="utf-8")
 
 
 def complete(model: Any, tokenizer: Any, prompt: str, tokens: int, bos: int | None = None) -> str:
-    """What a model writes after a prompt: at most `tokens` tokens, always the likeliest, up to its end of text."""
+    """What a model writes after a prompt: at most `tokens` tokens, always the likeliest, up to its end of text.
+
+    In the weights' own precision: autocast would cast all of them for every token.
+    """
     ids = [*([] if bos is None else [bos]), *tokenizer.encode(prompt, add_special_tokens=False)]
     room = getattr(model.config, "max_position_embeddings", None) or len(ids) + tokens
     new = max(0, min(tokens, room - len(ids)))

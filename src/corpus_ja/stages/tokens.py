@@ -2,23 +2,21 @@
 
 The reference is the model's own tokenizer: Hugging Face `tokenizers` (a tokenizer.json, or GPT-2's vocab.json with
 merges.txt), or the `sentencepiece` library for a bare SentencePiece model. For byte-level BPE with GPT-2's words, the
-vocabularies extended by `add` among them, a faster encoder stands beside it, gigatoken. It is believed in nothing: it
+vocabularies extended by `add` among them, a faster encoder stands beside it (`bpe`). It is believed in nothing: it
 must give the reference's ids on a fixed hard set when a process starts, `proof` then proves the ids of every single
-document, and one document in a thousand is encoded by the reference all the same, so that the proof too is watched. A
-document whose ids cannot be proved is encoded by the reference; where that gives other ids, the fast encoder is
+document, and one document in five hundred is encoded by the reference all the same, so that the proof too is watched.
+A document whose ids cannot be proved is encoded by the reference; where that gives other ids, the fast encoder is
 dropped for the rest of the process and its task begins again with the reference. Documents that contain the string of
 a special token always go to the reference, where `<|endoftext|>` in a text is ordinary text. Every other tokenizer is
 encoded by its reference: an encoder that cannot be proved is not used.
 
-Cost, one core of a busy machine, MB of UTF-8 a second with GPT-2's vocabulary (benchmarks/tokens.py): Japanese
-reference 2.6, gigatoken 24 on text it has not seen, with the proof 18; English 2.1, 280 and 61. SentencePiece's own
-library needs no help: 20 to 30. For a SentencePiece model it is the reference, and not transformers' conversion: of
-rinna's model that makes the end-of-text token (2) of every unknown character, in 642 of 852 documents. gigatoken's
-cache grows by 3 bytes a byte of distinct Japanese (330 MB of text: 1.2 GB), so the encoder is built anew after every
-`RENEW_AFTER_BYTES`: 0.5 GB at most, about 15% of the speed. Rejected: kitoken
-(two ids off in 600 documents), tiktoken (a third of the speed), our own Numba encoder that tries the longest token
-first and goes back (equal everywhere, 27 MB/s of Japanese, but 42 of English, and its proof would have been its own),
-and comparing 1% instead of proving (a wrong document in a thousand passes a batch of 2,500 unseen 97 times of 100).
+Cost, one core of a busy machine, MB of UTF-8 a second with GPT-2's vocabulary (benchmarks/tokens.py): Japanese 42, proof
+included, reference 3.0; English 32, reference 2.0; Japanese with 8,000 entries of its own 16. SentencePiece's own library
+needs no help: 20 to 30. For a SentencePiece model it is the reference, and not transformers' conversion: of rinna's model
+that makes the end-of-text token (2) of every unknown character, in 642 of 852 documents. Rejected: the package gigatoken
+(Japanese 26 and English 200 without the proof; its cache grows by 3 bytes a byte of distinct Japanese, so it had to be
+built anew every 64 MB), kitoken (two ids off in 600 documents), tiktoken (a third of the speed), and comparing 1%
+instead of proving (a wrong document in a thousand passes a batch of 2,500 unseen 97 times of 100).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,15 +30,12 @@ import numpy.typing as npt
 import xxhash
 
 from corpus_ja.errors import ConfigError
+from corpus_ja.stages.bpe import PieceEncoder
 from corpus_ja.stages.proof import Proof, provable
 
 VERSION = 2
-RENEW_AFTER_BYTES = 64_000_000
-"""UTF-8 bytes after which the fast encoder's cache is given up. Measured over 209 MB of distinct Japanese, with the
-growth of the process: 12 MB 17.6 MB/s and 327 MB; 34 MB 17.9 and 409; 68 MB 17.9 and 523; 130 MB 20.1 and 679; never
-20.9 and 968."""
-CHECKED_SHARE = 0.001
-"""Share of the documents that the reference encodes besides, to watch the proof: a hundredth of the time."""
+CHECKED_SHARE = 0.002
+"""Share of the documents that the reference encodes besides, to watch the proof: 3% of the time."""
 CHECKED_CHARACTERS = 10_000
 """How much of a longer document the reference encodes for that."""
 PIECE_CHARACTERS = 250_000
@@ -160,16 +155,6 @@ def reference_encoder(tokenizer: Tokenizer) -> Reference:
 SENTENCEPIECE_NAMES = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 
 
-def _fast_encoder(tokenizer: Tokenizer) -> Any | None:  # noqa: ANN401 - gigatoken's Tokenizer, or None
-    import gigatoken
-
-    try:
-        return gigatoken.Tokenizer.from_json(hugging_face_tokenizer(Path(tokenizer.folder), tokenizer.kind).to_str())
-    except (ValueError, RuntimeError, NotImplementedError, KeyError):
-        # A kind of tokenizer it does not know: the reference encodes, and `Encoder.note` says so.
-        return None
-
-
 class Encoder:
     """Encodes batches of documents; `note` is the sentence to record when a fast encoder was dropped or could not be
     had.
@@ -184,8 +169,7 @@ class Encoder:
         self.reference = reference_encoder(tokenizer)
         self.note: str | None = None
         self.doubtful = False
-        self._fast: Any | None = None
-        self._bytes = 0
+        self._fast: PieceEncoder | None = None
         if not isinstance(self.reference, _HuggingFaceReference):
             return
         if not provable(self.reference.tokenizer):
@@ -195,12 +179,9 @@ class Encoder:
             )
             return
         self.proof = Proof(self.reference.tokenizer)
-        self._fast = _fast_encoder(tokenizer)
-        if self._fast is None:
-            self.note = f"gigatoken does not know the tokenizer {tokenizer.name}; the reference encodes."
-            return
+        self._fast = PieceEncoder(self.proof)
         probe = [text for text in PROBE if not self._has_special(text)]
-        flat, offsets = self.encode_unproved([text.encode() for text in probe])
+        flat, offsets, _ = self._fast.encode(self.proof.join([text.encode() for text in probe]))
         self._same(probe, flat, offsets, "the probe")
 
     @property
@@ -220,16 +201,14 @@ class Encoder:
         if self._fast is None:
             return self._encode_reference(texts)
         special = {position for position, text in enumerate(texts) if self._has_special(text)}
-        encoded = [b"" if position in special else text.encode() for position, text in enumerate(texts)]
-        flat, offsets = self.encode_unproved(encoded)
-        if len(offsets) != len(texts) + 1:
-            self._drop("the documents")
-            return self._encode_reference(texts)
-        proved = self.proof.holds(encoded, flat, offsets)
-        self._watch(texts, ids, special | set(np.flatnonzero(~proved).tolist()), flat, offsets)
+        joined = self.proof.join([b"" if position in special else text.encode() for position, text in enumerate(texts)])
+        flat, offsets, left_out = self._fast.encode(joined)
+        expected = special | set(np.flatnonzero(left_out).tolist())
+        proved = self.proof.holds(joined, flat, offsets)
+        other = sorted(expected | set(np.flatnonzero(~proved).tolist()))
+        self._watch(texts, ids, set(other), flat, offsets)
         if self.doubtful:
             return self._encode_reference(texts)
-        other = sorted(special | set(np.flatnonzero(~proved).tolist()))
         if not other:
             return flat, offsets
         new, new_offsets = self._encode_reference([texts[position] for position in other])
@@ -238,7 +217,7 @@ class Encoder:
                 flat[offsets[position] : offsets[position + 1]],
                 new[new_offsets[place] : new_offsets[place + 1]],
             )
-            if position not in special and not np.array_equal(mine, right):
+            if position not in expected and not np.array_equal(mine, right):
                 self._drop("the documents")
         return _replace(flat, offsets, other, new, new_offsets)
 
@@ -261,10 +240,10 @@ class Encoder:
             np.cumsum([len(piece) for piece in pieces]),
             "the documents",
         )
-        if same and long:
+        if same and long and self._fast is not None:
             # The beginning of a text has ids of its own, so it is encoded, and proved, again.
-            beginnings = [text.encode() for text in long]
-            more, more_offsets = self.encode_unproved(beginnings)
+            beginnings = self.proof.join([text.encode() for text in long])
+            more, more_offsets, _ = self._fast.encode(beginnings)
             same = not self.proof.holds(beginnings, more, more_offsets).all() or self._same(
                 long, more, more_offsets, "the documents"
             )
@@ -332,21 +311,6 @@ class Encoder:
     def _has_special(self, text: str) -> bool:
         return any(token in text for token in self.tokenizer.special_tokens)
 
-    def encode_unproved(self, encoded: list[bytes]) -> tuple[IdArray, OffsetArray]:
-        """What the fast encoder says of documents in UTF-8, special tokens' strings not excepted; not to be
-        believed.
-        """
-        size = sum(len(one) for one in encoded)
-        if self._bytes and self._bytes + size > RENEW_AFTER_BYTES:
-            self._fast = None  # given back before the next one is built
-            self._fast = _fast_encoder(self.tokenizer)
-            self._bytes = 0
-        self._bytes += size
-        assert self._fast is not None  # noqa: S101 - callers check
-        layout = self._fast.encode_batch(encoded, parallel=False).layout
-        offsets = np.asarray(layout.offsets.data, dtype=np.int64)
-        return np.asarray(layout.content.data, dtype=np.uint32)[: offsets[-1]], offsets
-
     def _same(self, texts: Sequence[str], flat: IdArray, offsets: OffsetArray, what: str) -> bool:
         """Whether the reference gives these ids; where not, the fast encoder is dropped."""
         expected, expected_offsets = _flatten(self.reference.encode(texts))
@@ -358,7 +322,7 @@ class Encoder:
     def _drop(self, what: str) -> None:
         self._fast = None
         self.note = (
-            f"gigatoken gave other ids than the reference for {what} with the tokenizer {self.tokenizer.name}; "
+            f"the fast encoder gave other ids than the reference for {what} with the tokenizer {self.tokenizer.name}; "
             "it was dropped, and the reference encoder is used."
         )
 

@@ -328,7 +328,7 @@ def test_a_run_leaves_a_model_its_card_its_curves_and_its_recipe(
     again = load_recipe(model / "recipe.yaml", [f"corpus={built.folder}"])
     assert again.trainer["learning_rate"] == 1e-2
     lines = [json.loads(line) for line in (output / "completions.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [line["step"] for line in lines] == [0, 4, 8, 9]
+    assert [line["step"] for line in lines] == [0, 0, 4, 4, 8, 8, 9, 9]  # greedy and drawn
     log = json.loads((checkpoints(output)[-1] / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
     steps = [line for line in log if "loss" in line]
     assert [line["tokens_seen"] for line in steps] == [256 * line["step"] for line in steps]

@@ -1,9 +1,9 @@
 """What happens beside the steps: a stop that leaves a checkpoint, and completions that one can read."""
 
 import json
-import re
 import signal
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from transformers import TrainerCallback
+
+from train import completions
 
 
 class StopCleanly(TrainerCallback):
@@ -95,12 +97,12 @@ def duration(seconds: float) -> str:
 
 
 class Complete(TrainerCallback):
-    """Continue fixed prompts before the first step and at every evaluation: `completions.jsonl` and, beside the base
-    model's, `completions.md`. Greedy, so the words change when the model does.
+    """Continue fixed prompts before the first step and at every evaluation, and keep what was written: `completions.jsonl`
+    and, beside the base model's, `completions.md`.
     """
 
-    def __init__(self, prompts: Sequence[str], tokens: int, tokenizer: Any, output: Path, bos: int | None) -> None:
-        self.prompts, self.tokens, self.tokenizer, self.output, self.bos = prompts, tokens, tokenizer, output, bos
+    def __init__(self, prompts: Sequence[str], tokens: int, tokenizer: Any, output: Path) -> None:
+        self.prompts, self.tokens, self.tokenizer, self.output = prompts, tokens, tokenizer, output
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         if state.global_step == 0:
@@ -114,60 +116,35 @@ class Complete(TrainerCallback):
         if not self.tokens or not self.prompts or not state.is_world_process_zero:
             return
         self.output.mkdir(parents=True, exist_ok=True)
+        attention = model.config._attn_implementation  # noqa: SLF001 - transformers' only name for it
+        model.set_attn_implementation("sdpa")  # kernels that want boundaries have no use for a growing cache
+        try:
+            made = completions.complete(model, self.tokenizer, self.prompts, self.tokens)
+        finally:
+            model.set_attn_implementation(attention)
         path = self.output / "completions.jsonl"
-        lines = [line for line in _lines(path) if line["step"] < state.global_step]
-        for prompt in self.prompts:
-            text = complete(model, self.tokenizer, prompt, self.tokens, self.bos)
-            lines.append({"step": state.global_step, "prompt": prompt, "completion": text})
+        lines = [line for line in written(path) if line["step"] < state.global_step]
+        lines += [{"step": state.global_step, **asdict(one)} for one in made]
         path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-        (self.output / "completions.md").write_text(_page(lines), encoding="utf-8")
+        (self.output / "completions.md").write_text(page(lines), encoding="utf-8")
 
 
-def complete(model: Any, tokenizer: Any, prompt: str, tokens: int, bos: int | None = None) -> str:
-    """What a model writes after a prompt: at most `tokens` tokens, always the likeliest, up to its end of text.
-
-    In the weights' own precision: autocast would cast all of them for every token.
-    """
-    ids = [*([] if bos is None else [bos]), *tokenizer.encode(prompt, add_special_tokens=False)]
-    room = getattr(model.config, "max_position_embeddings", None) or len(ids) + tokens
-    new = max(0, min(tokens, room - len(ids)))
-    if not new or not ids:
-        return ""
-    attention = model.config._attn_implementation  # noqa: SLF001 - transformers' only name for it
-    was_training = model.training
-    model.eval()
-    model.set_attn_implementation("sdpa")  # kernels that want boundaries have no use for a growing cache
-    try:
-        with torch.no_grad():
-            given = torch.tensor([ids], device=model.device)
-            written = model.generate(
-                given, attention_mask=torch.ones_like(given), max_new_tokens=new, do_sample=False, use_cache=True,
-            )  # fmt: skip
-    finally:
-        model.set_attn_implementation(attention)
-        model.train(was_training)
-    return str(tokenizer.decode(written[0, len(ids) :].tolist(), skip_special_tokens=True))
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
+def written(path: Path) -> list[dict[str, Any]]:
+    """The lines of a `completions.jsonl`, oldest step first; none where there is no file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
 
-def _page(lines: Sequence[dict[str, Any]]) -> str:
-    """Completions under their prompts, oldest step first; what a model wrote stands in code spans that it cannot leave."""
-    out = ["# Completions", ""]
-    for prompt in dict.fromkeys(line["prompt"] for line in lines):
-        out += [f"## {_span(prompt)}", ""]
-        out += [
-            f"- {'base' if line['step'] == 0 else 'step ' + str(line['step'])}: {_span(line['completion'])}"
-            for line in lines
-            if line["prompt"] == prompt
-        ]
-        out.append("")
-    return "\n".join(out)
-
-
-def _span(text: str) -> str:
-    flat = "".join(c if c.isprintable() else " " for c in text)
-    ticks = "`" * (1 + max(map(len, re.findall("`+", flat)), default=0))
-    return f"{ticks} {flat} {ticks}" if flat.strip() else "(nothing)"
+def page(lines: Sequence[dict[str, Any]], latest: int | None = None) -> str:
+    """Completions under their prompts as Markdown, the base model's first; of later steps the `latest`, or all."""
+    steps = list(dict.fromkeys(line["step"] for line in lines))
+    shown = steps if latest is None else [step for step in steps if step == 0 or step in steps[-latest:]]
+    return completions.page(
+        {
+            f"step {step}" if step else "before": [
+                completions.Completion(**{key: value for key, value in line.items() if key != "step"})
+                for line in lines
+                if line["step"] == step
+            ]
+            for step in shown
+        }
+    )

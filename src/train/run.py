@@ -120,7 +120,7 @@ def run(recipe: Recipe, resume: str | None = None) -> int:
     stop = StopCleanly()
     trainer = DocumentTrainer(
         model=model, args=args, train_dataset=corpus.train, eval_dataset=corpus.validation, data_collator=collate, processing_class=loaded.tokenizer,
-        callbacks=[stop, Tell(manifest.source_names), Complete(recipe.completions.prompts, recipe.completions.tokens, loaded.tokenizer, recipe.output, manifest.tokenizer.bos_id)],
+        callbacks=[stop, Tell(manifest.source_names), Complete(recipe.completions.prompts, recipe.completions.tokens, loaded.tokenizer, recipe.output)],
         sources=manifest.source_names, token_bytes=_as_wide(token_bytes(loaded.tokenizer), model), terms=terms,
         flops=flops_per_token(model, manifest.sequence_length), peak=peak, recipe=resolved(recipe),
     )  # fmt: skip
@@ -261,6 +261,7 @@ def _finish(recipe: Recipe, trainer: Any, manifest: Any, attended: str, say: "_T
 
     import torch
 
+    from train.callbacks import page, written
     from train.card import write_card, write_curves
 
     folder = recipe.output / "model"
@@ -284,15 +285,9 @@ def _finish(recipe: Recipe, trainer: Any, manifest: Any, attended: str, say: "_T
     used = [line["mfu"] for line in log if "mfu" in line]
     if used:
         facts["MFU (6 x matrix parameters + 12 x layers x width x length a token)"] = f"{statistics.median(used):.1%}"
-    completions = recipe.output / "completions.md"
+    lines = written(recipe.output / "completions.jsonl")
     write_card(
-        folder / "README.md",
-        recipe,
-        manifest,
-        log,
-        facts,
-        completions.read_text(encoding="utf-8") if completions.is_file() else None,
-        curves=curves,
+        folder / "README.md", recipe, manifest, log, facts, page(lines, latest=1) if lines else None, curves=curves
     )
     (folder / "recipe.yaml").write_text(resolved(recipe), encoding="utf-8")
     last = next((line for line in reversed(log) if "eval_bits_per_byte" in line), None)

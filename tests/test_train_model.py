@@ -1,13 +1,17 @@
 """The model fits its corpus or is refused; what it lacks is mended and said."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from tests.hub_server import Dataset, HubServer
 from tests.world import Built, World
 from train.config import ModelChoice
 from train.data import Corpus, open_corpus
@@ -211,3 +215,51 @@ def test_work_is_counted_as_stated() -> None:
         )  # fmt: skip
     assert model.num_parameters() == 461_685_760
     assert flops_per_token(model, 1024) == pytest.approx(2.763e9, rel=1e-3)
+
+
+FROM_THE_HUB = """
+import sys
+from pathlib import Path
+from train.config import ModelChoice
+from train.data import open_corpus
+from train.errors import TrainError
+from train.model import load
+corpus = open_corpus(Path(sys.argv[1]))
+for name in sys.argv[2:]:
+    try:
+        loaded = load(ModelChoice.model_validate({"from": name}), corpus, "sdpa", 0)
+        print(loaded.model.num_parameters(), len(loaded.tokenizer))
+    except TrainError as error:
+        print("TrainError:", error)
+"""
+
+
+def test_a_model_comes_from_the_hub_as_safetensors_alone(built: Built, folder: Path, tmp_path: Path) -> None:
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    pickled = {name: content for name, content in files.items() if not name.endswith(".safetensors")} | {
+        "pytorch_model.bin": b"x"
+    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    with HubServer({"maker/tiny": Dataset(files), "maker/pickled": Dataset(pickled)}) as hub:
+        own = {
+            "HF_ENDPOINT": hub.endpoint,
+            "HF_HOME": str(tmp_path / "home"),
+            "NO_PROXY": "127.0.0.1",
+            "HF_HUB_DISABLE_XET": "1",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", FROM_THE_HUB, str(built.folder), "maker/tiny", "maker/pickled", "no/where"], env={**kept, **own},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        tiny_one, pickled_one, nowhere = done.stdout.splitlines()
+        assert tiny_one == f"{tiny(len(built_tokenizer(built))).num_parameters()} {len(built_tokenizer(built))}"
+        assert "maker/pickled cannot be loaded" in pickled_one
+        assert "no/where cannot be loaded" in nowhere
+        assert not [request for request in hub.downloads() if request.path.endswith(".bin")]
+
+
+def built_tokenizer(built: Built) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(built.folder / "tokenizer"))

@@ -335,6 +335,14 @@ def test_a_run_leaves_a_model_its_card_its_curves_and_its_recipe(
     assert all(line["tokens_per_second"] > 0 for line in steps[1:])
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tensorboard_hears_what_the_log_says(recipe: Path, tmp_path: Path) -> None:
+    assert train(recipe, tmp_path / "board", "report_to=tensorboard", "max_steps=2", "completions.tokens=0") == 0
+    content = b"".join(path.read_bytes() for path in (tmp_path / "board").rglob("events.out.tfevents.*"))
+    for tag in (b"train/loss_river", b"train/tokens_per_second", b"eval/bits_per_byte_river"):
+        assert tag in content
+
+
 def test_loss_by_source_adds_up_to_the_loss_and_bits_per_byte_to_the_plain_sum(
     recipe: Path, tmp_path: Path, built: Built
 ) -> None:

@@ -10,6 +10,7 @@ after that, so a kill or a full disk leaves the newest whole one; the marker hol
 import json
 import math
 import os
+import resource
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -152,8 +153,9 @@ class DocumentTrainer(Trainer):
         began, before = self._last
         self._last, elsewhere, self._elsewhere = (now, step), self._elsewhere, 0.0
         said: dict[str, float] = {"tokens_seen": step * self.tokens_a_step}
-        if torch.cuda.is_available():
-            said["memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 3)
+        gpu = self.args.device.type == "cuda"
+        used = torch.cuda.max_memory_allocated() if gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        said["memory_gb"] = round(used / 1e9, 3)
         if before < 0 or step <= before:  # the first line holds start-up and compilation
             return said
         seconds = max(now - began - elsewhere, 1e-9)

@@ -437,6 +437,7 @@ def test_a_dry_run_says_what_a_run_would_be_and_touches_nothing(
     out = capsys.readouterr().out
     assert "9 of 256 tokens (4 rows)" in out
     assert "tokens  2,304" in out
+    assert "on one RTX 4090" in out
     for word in ("parameters", "GB on each device", "GFLOP a token", "tokens/s at 60%"):
         assert word in out
     assert sorted(tmp_path.rglob("*")) == before == []
@@ -465,7 +466,8 @@ def test_joined_documents_are_the_original_experiments_plain_rows(
         (["model.new={model_type: llamma}"], "model.new"),
         (["model.new={hidden_size: 3}"], "needs model_type"),
         (["model.new.vocab_size=3"], "Leave it out"),
-        (["tf32=true", "use_cpu=false"], "trainer:"),
+        (["bf16=true", "use_cpu=false"], "meant for a GPU (bf16: true), and none is visible"),
+        (["max_steps=x"], "trainer.max_steps: Input should be a valid integer"),
         (["--resume", "nowhere"], "there is no such folder"),
         (["trainer=3"], "trainer"),
         (["corpus={"], "is not YAML"),
@@ -542,3 +544,15 @@ def test_a_checkpoint_without_its_marker_does_not_count_even_with_all_its_files(
     assert train(recipe, copied, "--resume", str(copied / "checkpoint-9")) == 1
     assert "was not finished" in capsys.readouterr().err
     assert train(recipe, copied, "--resume", "auto") == 0
+
+
+def test_every_key_of_a_recipe_stands_in_its_documentation() -> None:
+    from train.config import Completions, ModelChoice, Recipe
+
+    text = (Path(__file__).resolve().parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
+    keys = [
+        *Recipe.model_fields,
+        *Completions.model_fields,
+        *(f"model.{'from' if name == 'source' else name}" for name in ModelChoice.model_fields),
+    ]
+    assert [key for key in keys if f"`{key}`" not in text and key not in {"model", "trainer"}] == []

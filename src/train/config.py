@@ -9,12 +9,13 @@ rest that people know. On the command line `key=value` sets either kind: `learni
 import dataclasses
 import difflib
 import re
+import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from train.errors import TrainError
 
@@ -184,6 +185,7 @@ def _check_trainer(arguments: Mapping[str, Any], path: Path) -> None:
     from transformers import TrainingArguments
 
     known = {field.name for field in dataclasses.fields(TrainingArguments) if field.init}
+    kinds = typing.get_type_hints(TrainingArguments)
     for key, value in arguments.items():
         if key == "output_dir":
             raise TrainError(f"{path}: trainer.output_dir: say `output` beside `corpus` instead.")
@@ -191,6 +193,10 @@ def _check_trainer(arguments: Mapping[str, Any], path: Path) -> None:
             raise TrainError(
                 f"{path}: {key} is a setting neither of a recipe nor of transformers' Trainer.{_nearest(key, {*known, *Recipe.model_fields})}"
             )
+        try:
+            TypeAdapter(kinds[key]).validate_python(value)
+        except ValidationError as error:
+            raise TrainError(f"{path}: trainer.{key}: {error.errors()[0]['msg']} (it is {value!r}).") from error
         if key in DECIDED and value != DECIDED[key]:
             raise TrainError(
                 f"{path}: trainer.{key} must stay {DECIDED[key]!r}: it keeps documents apart or the device busy (train.config.DECIDED)."

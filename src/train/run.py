@@ -147,9 +147,9 @@ def dry_run(recipe: Recipe) -> int:
 
     from corpus_ja.storage.manifest import ManifestError, read_manifest
     from train.callbacks import duration
-    from train.throughput import estimate_memory, flops_per_token, measured_flops
+    from train.throughput import PEAK_TFLOPS, estimate_memory, flops_per_token, measured_flops
 
-    args = training_arguments(recipe)
+    args = training_arguments(recipe, planning=True)
     try:
         manifest = read_manifest(recipe.corpus)
     except ManifestError as error:
@@ -176,7 +176,7 @@ def dry_run(recipe: Recipe) -> int:
     model.tie_weights()
     rows = sum(shard.rows for shard in manifest.train)
     batch, total = steps(rows, args)
-    half = bool(args.bf16 or args.fp16)
+    half = bool(recipe.trainer.get("bf16") or recipe.trainer.get("fp16"))
     flops = flops_per_token(model, length)
     memory = estimate_memory(
         model, args.per_device_train_batch_size, length, half, bool(args.gradient_checkpointing), recipe.loss == "auto"
@@ -195,6 +195,12 @@ def dry_run(recipe: Recipe) -> int:
         "output": f"{recipe.output} (not touched)",
     }.items():
         print(f"{name:8}{value}")
+    if args.device.type != "cuda":
+        there = [
+            f"{duration(tokens * flops / (0.4 * PEAK_TFLOPS[card] * 1e12))} on one {card}"
+            for card in ("RTX 4090", "A100", "H100")
+        ]
+        print(f"{'or':8}{', '.join(there)}, if it reaches 40% MFU")
     return 0
 
 
@@ -207,12 +213,15 @@ def steps(rows: int, args: Any) -> tuple[int, int]:
     return at_once * args.gradient_accumulation_steps, total
 
 
-def training_arguments(recipe: Recipe) -> Any:
-    """The Trainer's arguments of a recipe. Raises TrainError for what transformers refuses."""
+def training_arguments(recipe: Recipe, *, planning: bool = False) -> Any:  # transformers' TrainingArguments
+    """The Trainer's arguments of a recipe; when only `planning`, a recipe for a GPU is taken without one. Raises
+    TrainError for what transformers refuses.
+    """
+    import torch
     from transformers import TrainingArguments
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.set_verbosity_warning()
+    transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     logging.getLogger("accelerate").setLevel(logging.ERROR)
     defaults = {
@@ -221,13 +230,19 @@ def training_arguments(recipe: Recipe) -> Any:
         "ddp_broadcast_buffers": False,
         "disable_tqdm": True,
     }
+    values = {**defaults, **recipe.trainer, **DECIDED}
+    needs_gpu = [key for key in ("bf16", "fp16", "tf32", "torch_compile") if values.get(key) is True]
+    if needs_gpu and not torch.cuda.is_available() and not values.get("use_cpu"):
+        if not planning:
+            raise TrainError(
+                f"The recipe is meant for a GPU ({', '.join(f'{key}: true' for key in needs_gpu)}), and none is visible; run it where there is one, or set "
+                f"{' '.join(f'{key}=false' for key in needs_gpu)} use_cpu=true."
+            )
+        values |= {**dict.fromkeys(needs_gpu, False), "use_cpu": True}
     try:
-        return TrainingArguments(output_dir=str(recipe.output), **{**defaults, **recipe.trainer, **DECIDED})
+        return TrainingArguments(output_dir=str(recipe.output), **values)
     except (ValueError, TypeError, ImportError, RuntimeError) as error:
-        said = " ".join(str(error).split())
-        if recipe.trainer.get("bf16") or recipe.trainer.get("tf32"):
-            said += " (without a GPU: bf16=false tf32=false)"
-        raise TrainError(f"trainer: {said}") from error
+        raise TrainError(f"trainer: {' '.join(str(error).split())}") from error
 
 
 def _checkpoint(output: Path, resume: str | None) -> Path | None:

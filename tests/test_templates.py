@@ -3,6 +3,8 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import polars as pl
@@ -54,15 +56,21 @@ def measured(*rows: str) -> list[list[int]]:
 
 
 def frame(unit: str) -> str:
-    """Hiragana after the first other character and commas as they are, everything else one slot."""
+    """Hiragana and commas after the first other character, everything else one slot with the endings of its words."""
     out = ""
-    for character in unit:
-        if script(character) == "hiragana":
-            out += character if out else ""
-        elif character in "、，":
-            out += character
-        elif not out.endswith("□"):
-            out += "□"
+    kinds = ["、" if one in "、，" else "ひ" if script(one) == "hiragana" else "□" for one in unit]
+    runs = ["".join(one for one, _ in run) for _, run in groupby(zip(unit, kinds, strict=True), itemgetter(1))]
+    for place, run in enumerate(runs):
+        if run[0] in "、，":
+            out += run
+        elif script(run[0]) != "hiragana":
+            out += "" if out.endswith("□") else "□"
+        elif out.endswith("□"):
+            ending = re.match("[^のにはをがでともへ]{0,3}(?=[のにはをがでともへ])", run)
+            last = place + 1 == len(runs) or runs[place + 1][0] in "、，"
+            out += run[ending.end() :] if ending else run if len(run) > 3 or last else ""
+        elif out:
+            out += run
     return out
 
 
@@ -78,26 +86,31 @@ def polite(sentence: str) -> bool:
 def reference(text: str, window: int = templates.WINDOW) -> list[int]:
     """The definitions in plain strings: sentences sorted into windows, each counted on its own."""
     total = sum(not space(character) for character in text)
-    windows: dict[int, list[str]] = {}
-    sentence, begun, place = "", 0, 0
+    windows: dict[int, list[tuple[str, str]]] = {}
+    masked = re.sub("「[^」\n]{0,20}」|『[^』\n]{0,20}』", lambda quote: "■" * len(quote.group()), text) + "\n"
+    sentence, hidden, begun, place = "", "", 0, 0
     for index, character in enumerate(text + "\n"):
         sentence += character
+        hidden += character if space(character) else masked[index]
         place += not space(character)
         if character == "\n" or ends_sentence(text, index):
             if total and begun < total:
-                windows.setdefault(begun * -(-total // window) // total, []).append(sentence)
-            sentence, begun = "", place
+                windows.setdefault(begun * -(-total // window) // total, []).append((sentence, hidden))
+            sentence, hidden, begun = "", "", place
     out = [0] * len(templates.COUNTERS)
     for inside in windows.values():
-        bare = ["".join(character for character in one if not space(character)) for one in inside]
-        clauses = [clause for one in bare for clause in re.findall("[^、，]*[、，]|[^、，]+", one)]
-        for column, units in enumerate((bare, clauses)):
+        bare, covered = (
+            ["".join(character for character in one if not space(character)) for one in ones]
+            for ones in zip(*inside, strict=True)
+        )
+        clauses = [clause for one in covered for clause in re.findall("[^、，]*[、，]|[^、，]+", one)]
+        for column, units in enumerate((covered, clauses)):
             count = Counter(frame(unit) for unit in units)
             for unit in units:
                 hiragana = sum(script(character) == "hiragana" for character in frame(unit))
                 out[column] += len(unit) * (hiragana >= 4 and count[frame(unit)] >= 3)
         terms: Counter[str] = Counter()
-        for whole, one in zip(inside, bare, strict=True):
+        for (whole, _), one in zip(inside, bare, strict=True):
             if len(one) >= 10:
                 kinds = {"katakana": "カ", "half_katakana": "カ", "kanji": "漢", "latin": "A"}
                 marks = "".join(kinds.get(script(character), " ") for character in whole)

@@ -3,9 +3,9 @@
 Bytes of one encoding read as another become kanji at random, and of all kanji most are ones that Japanese hardly uses or
 does not have: 昨日は雨 in UTF-8 read as GBK is 鏄ㄦ棩銇洦. JIS X 0208 sorts what Japanese writes into a first level (everyday)
 and a second (rare, and the old forms); what is in neither is Chinese, a rare name, or debris. One Numba loop weighs every
-line, so a garbled paragraph inside a good page is seen as well as a garbled page. Over 12,473 good documents no line of
-20 characters of a book, article, law or conversation is garbled, old spelling included (second level: up to 0.18 of the
-kanji); two news pages have one that quotes Chinese.
+line, so a garbled paragraph inside a good page is seen as well as a garbled page. Of 12,473 good documents, old spelling
+included (second level: up to 0.18 of the kanji), four have a line that counts, up to 0.015 of their text. 800 MB/s of
+processor time on Japanese prose.
 
 Rejected: probabilities of characters (a table to ship and to explain, for what the standard's own order says already), and
 repairing the text (what was dropped on reading cannot come back).

@@ -1,14 +1,16 @@
 """Sentences cast in one mould: frames that come back with other words in them, and one term in every sentence.
 
-A *frame* is what stays of a sentence or a clause when everything but its hiragana and its 、 becomes a slot: 札幌市で鍵
-交換をお探しなら and 堺市で車検をお探しなら have one frame. Text that was filled into a template repeats its frames although
-no ten characters of it stand twice, which repeated n-grams cannot see; grammar alone hardly ever repeats ten hiragana in
-the same places. One Numba loop over the flat code points of a batch (`characters.code_points`) hashes the frames of
-sentences and clauses and counts in how many sentences of a window each term stands.
+A *frame* is what stays of a sentence or a clause when everything but its hiragana and its 、 becomes a slot, with the
+endings of words and with short quotations: 札幌市で水漏れをお探しなら and 堺市で車検をお探しなら have one frame. Text that was filled
+into a template repeats its frames although no ten characters of it stand twice, which repeated n-grams cannot see;
+grammar alone hardly ever puts the same hiragana in the same places three times. One Numba loop over the flat code
+points of a batch (`characters.code_points`) hashes the frames of sentences and clauses, and counts in how many
+sentences of a window each term stands, how they end and how long they are.
 
 Everything is compared inside windows of about 4,000 characters and added up, so a long document is measured like its
-parts. Rejected: n-grams over the frames (law and manuals reach what templates have, 0.9), the same end of two frames
-(law 0.6), and distances between neighbouring sentences (templates that take turns escape).
+parts; 175 MB/s of processor time on Japanese prose. Rejected: n-grams over the frames (law and manuals reach what
+templates have, 0.9), the same end of two frames (law 0.6), frames that stand twice (manuals 0.4 where three times give
+0.3), and distances between neighbouring sentences (templates that take turns escape).
 """
 
 import numpy as np
@@ -25,6 +27,7 @@ from corpus_ja.stages.characters import (
     KATAKANA,
     LATIN,
     NEWLINE,
+    PARTICLE,
     SPACE,
     table,
 )
@@ -33,6 +36,10 @@ WINDOW = 4_000
 """Characters without white space in a window, about: a sentence belongs to the window in which it begins."""
 FRAME = 4
 """Least hiragana in a frame that counts."""
+TAIL = 3
+"""Most hiragana after a slot that belong to it, where a particle (のにはをがでともへ) or another slot follows."""
+QUOTE = 20
+"""Most characters between 「 and 」, or 『 and 』, that are a slot whatever they are; what is longer is speech."""
 TIMES = 3
 """How often a frame must stand in a window before what has it counts, the first ones too: twice is grammar."""
 SENTENCE = 10
@@ -108,6 +115,7 @@ def _frames(points, offsets, table, out):  # type: ignore[no-untyped-def]  # noq
     unit_counts = np.zeros(_SLOTS, dtype=np.int64)
     unit_lengths = np.zeros(_SLOTS, dtype=np.int64)  # of those not yet counted
     unit_mask = np.uint64(_SLOTS - 1)
+    tail = np.zeros(TAIL + 1, dtype=np.uint32)  # hiragana straight after a slot, not known yet to be none of it
     term_keys = np.zeros(_SLOTS, dtype=np.uint64)
     term_stamps = np.zeros(_SLOTS, dtype=np.int64)
     term_sentences = np.zeros(_SLOTS, dtype=np.int64)
@@ -137,6 +145,8 @@ def _frames(points, offsets, table, out):  # type: ignore[no-untyped-def]  # noq
         hiragana = np.zeros(2, dtype=np.int64)
         lengths = np.zeros(2, dtype=np.int64)
         slot_open = False
+        held = 0
+        quoted_until = start
         # terms of a sentence count only once it is known to be long enough, so its first ones are entered again
         begin = start
         for i in range(start, end + 1):
@@ -149,21 +159,47 @@ def _frames(points, offsets, table, out):  # type: ignore[no-untyped-def]  # noq
                 place += 1
                 lengths[0] += 1
                 lengths[1] += 1
-                comma = c == 0x3001 or c == 0xFF0C
-                if kind == HIRAGANA:
+                if i >= quoted_until and (c == 0x300C or c == 0x300E):
+                    for j in range(i + 1, min(i + QUOTE + 2, end)):
+                        if points[j] == c + 1:
+                            quoted_until = j
+                        if points[j] == c + 1 or points[j] == 10:
+                            break
+                quoted = i < quoted_until
+                comma = not quoted and (c == 0x3001 or c == 0xFF0C)
+                if kind == HIRAGANA and not quoted and not slot_open:
                     for unit in range(2):
                         if hashes[unit]:  # hiragana before the first slot may be what is filled in
                             hashes[unit] = hashes[unit] * base + np.uint64(c)
                             hiragana[unit] += 1
-                    slot_open = False
+                elif kind == HIRAGANA and not quoted:
+                    # れ of 水漏れの is the slot's: up to three hiragana before a particle, or before another slot
+                    tail[held] = c
+                    held += 1
+                    if entry & PARTICLE:
+                        tail[0] = c
+                        held = 1
+                    if entry & PARTICLE or held > TAIL:
+                        for unit in range(2):
+                            for k in range(held):
+                                hashes[unit] = hashes[unit] * base + np.uint64(tail[k])
+                            hiragana[unit] += held
+                        held = 0
+                        slot_open = False
                 elif comma:
-                    hashes[0] = hashes[0] * base + np.uint64(c)
-                    hashes[1] = hashes[1] * base + np.uint64(c)
+                    for unit in range(2):
+                        for k in range(held):
+                            hashes[unit] = hashes[unit] * base + np.uint64(tail[k])
+                        hiragana[unit] += held
+                        hashes[unit] = hashes[unit] * base + np.uint64(c)
+                    held = 0
                     slot_open = False
-                elif not slot_open:
-                    hashes[0] = hashes[0] * base + np.uint64(1)
-                    hashes[1] = hashes[1] * base + np.uint64(1)
-                    slot_open = True
+                else:
+                    held = 0
+                    if not slot_open:
+                        hashes[0] = hashes[0] * base + np.uint64(1)
+                        hashes[1] = hashes[1] * base + np.uint64(1)
+                        slot_open = True
                 if entry & END:
                     after = table[points[i + 1]] if i + 1 < end else table[10]
                     after_kind = after & 15
@@ -178,6 +214,9 @@ def _frames(points, offsets, table, out):  # type: ignore[no-untyped-def]  # noq
             if not (closes or comma):
                 continue
             for unit in range(0 if closes else 1, 2):
+                for k in range(held):  # at the end of a line
+                    hashes[unit] = hashes[unit] * base + np.uint64(tail[k])
+                hiragana[unit] += held
                 if hiragana[unit] >= FRAME:
                     key = _mixed(hashes[unit] * np.uint64(2) + np.uint64(unit))
                     slot = key & unit_mask
@@ -197,6 +236,7 @@ def _frames(points, offsets, table, out):  # type: ignore[no-untyped-def]  # noq
                         unit_lengths[slot] = lengths[unit]
                 hashes[unit] = np.uint64(0)
                 hiragana[unit] = 0
+            held = 0
             slot_open = False  # the next clause has frames of its own, and the next sentence too
             lengths[1] = 0
             if not closes:

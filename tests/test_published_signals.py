@@ -6,8 +6,10 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
-from itertools import groupby
+from itertools import groupby, pairwise
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pytest
 from datatrove.pipeline.filters.gopher_repetition_filter import (
@@ -20,7 +22,8 @@ from datatrove.utils.text import TERMINAL_PUNCTUATION
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus_ja.stages import published, signals
+from corpus_ja.stages import characters, published, signals
+from corpus_ja.stages.published import alphabet, grams
 
 PIECES = [
     *(
@@ -392,3 +395,88 @@ def test_ngrams_of_a_text_longer_than_one_walk_counts_are_still_exact() -> None:
         assert values[name] == pytest.approx(
             answers[n], rel=1e-4
         )  # 44 bits tell two million n-grams apart but for a handful
+
+
+def points_of(text: str) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    return next(iter(characters.code_points(pl.Series([text]))))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(texts, min_size=1, max_size=5))
+def test_code_points_are_those_of_the_texts(rows: list[str]) -> None:
+    slices = list(characters.code_points(pl.Series(rows)))
+    found = ["".join(map(chr, points[start:end])) for points, bounds in slices for start, end in pairwise(bounds)]
+    assert found == rows
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.text(st.sampled_from("あいab。 \n"), min_size=1, max_size=300),
+    st.integers(2, 10),
+    st.integers(1, 4),
+    st.integers(7, 60),
+)
+def test_ngrams_counted_in_parts_are_those_counted_at_once(text: str, n: int, repeats: int, room: int) -> None:
+    text *= repeats
+    counted = Counter(text[place : place + n] for place in range(len(text) - n + 1))
+    if not counted:
+        return
+    points, _ = points_of(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grams, "_SORTED_AT_ONCE", room)
+        distinct, repeated, places = grams._long_ngrams(points, 0, len(text), n)
+    ordered = sorted(counted.values(), reverse=True)
+    twice = sum(times > 1 for times in ordered)
+    assert (distinct, repeated) == (len(ordered), twice)
+    assert places == sum(ordered[: min(int(len(ordered) ** 0.5), twice)])
+    small = (np.zeros(64, dtype=np.uint32), np.zeros(64, dtype=np.uint64), np.zeros(64, dtype=np.uint32))
+    assert grams._top_ngram(points, 0, len(text), n, grams._powers(), *small) == ordered[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 60), min_size=12, max_size=400), st.sampled_from([2, 3, 4]), st.integers(1, 300))
+def test_word_ngrams_counted_with_little_room_are_those_counted_with_much(
+    numbers: list[int], n: int, longest: int
+) -> None:
+    words = [("a" * longest if number == 60 else "xyz"[number % 3] + str(number)) for number in numbers]
+    points, _ = points_of(" ".join(words))
+    before, windows = np.zeros(len(words) + 2, dtype=np.uint32), np.zeros(len(words) + 2, dtype=np.uint32)
+    prefix, powers = np.zeros(len(words) + 2, dtype=np.uint64), grams._powers()
+    count, _ = grams._cut(
+        points,
+        0,
+        len(points),
+        alphabet.marks(),
+        grams._transitions(False),
+        powers,
+        np.zeros(len(grams.WORD_COUNTS), dtype=np.int64),
+        before,
+        prefix,
+        windows,
+    )
+    assert count == len(words)
+    sketch, slots = np.zeros(64, dtype=np.uint32), np.zeros(64, dtype=np.uint64)
+    counts, firsts = np.zeros(64, dtype=np.uint32), np.zeros(64, dtype=np.uint32)
+    most = grams._sketch_pairs(before, prefix, count, powers, sketch, windows)
+    best, first = grams._top_sequence(before, prefix, count, n, powers, most, sketch, windows, slots, counts, firsts)
+    sequences = [tuple(words[place : place + n]) for place in range(count - n + 1)]
+    (commonest, times) = Counter(sequences).most_common(1)[0]
+    assert (best, sequences[first]) == (times, commonest)
+    assert first == sequences.index(commonest)
+    hit = np.zeros(64, dtype=np.uint8)
+    single = grams._single_sequences(before, prefix, count, n, powers, hit, windows, slots)
+    assert single == sum(times == 1 for times in Counter(sequences).values())
+    places = np.arange(count, dtype=np.uint32)
+    assert grams._repeated_characters(before, prefix, count, n, powers, places, slots) == find_all_duplicate(words, n)
+
+
+@pytest.mark.parametrize(
+    "text", ["ab c d e f g abc d e f g h", "東京都庁 東 京都庁 " * 7, "word " * 40, "a" * 700 + " b c d e " * 9]
+)
+def test_words_joined_alike_but_cut_elsewhere_are_repeats_and_other_words(text: str) -> None:
+    (values,) = measured(text)
+    for name, value in {
+        **of_words(text, "gopher", text.split()),
+        **of_words(text, "fineweb2", character_form(text)),
+    }.items():
+        assert values[name] == value, name

@@ -7,11 +7,11 @@ the mean of the rows of the pieces that the old tokenizer would have cut it into
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from train.checkpoints import found, tokenizer_of, weights
 from train.config import ModelChoice
 from train.data import Corpus
 from train.errors import TrainError
@@ -41,12 +41,15 @@ def load(choice: ModelChoice, corpus: Corpus, attention: str, seed: int) -> Load
             f"new {choice.new['model_type']} with {model.num_parameters():,} parameters, weights drawn with seed {seed}"
         )
     else:
-        model = _pretrained(str(choice.source), choice.revision, attention, choice.dtype)
+        folder = found(str(choice.source), choice.revision)
+        model = weights(str(choice.source), folder, choice.dtype, attention)
         notes.append(f"{choice.source} with {model.num_parameters():,} parameters")
-        notes += _fit_vocabulary(model, tokenizer, choice, corpus)
+        notes += _fit_vocabulary(model, tokenizer, tokenizer_of(folder), choice, corpus)
     _fit_length(model, corpus)
     eos, bos = corpus.manifest.tokenizer.eos_id, corpus.manifest.tokenizer.bos_id
-    tokenizer.eos_token = tokenizer.pad_token = tokenizer.convert_ids_to_tokens(eos)  # the Trainer copies them to the model
+    tokenizer.eos_token = tokenizer.pad_token = tokenizer.convert_ids_to_tokens(
+        eos
+    )  # the Trainer copies them to the model
     if bos is not None:
         tokenizer.bos_token = tokenizer.convert_ids_to_tokens(bos)
     notes += mend_special_ids(model, eos, tokenizer.bos_token_id)
@@ -74,39 +77,6 @@ def _new(settings: dict[str, Any], corpus: Corpus, attention: str, seed: int) ->
         raise TrainError(f"model.new: {_first(error)}") from error
 
 
-def _pretrained(source: str, revision: str | None, attention: str, dtype: str) -> Any:
-    from transformers import AutoModelForCausalLM
-
-    folder = Path(source)
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise TrainError(f"{folder} holds no config.json, so it is no model folder.")
-        if not any(folder.glob("*.safetensors")):
-            raise TrainError(
-                f"{folder} holds no *.safetensors. Other formats can carry code and are not read; convert the model first (save_pretrained writes safetensors)."
-            )
-    elif source.startswith((".", "/")):
-        raise TrainError(f"model.from: there is no folder {source}.")
-    try:
-        return AutoModelForCausalLM.from_pretrained(
-            source,
-            revision=revision,
-            attn_implementation=attention,
-            dtype=getattr(torch, dtype),
-            use_safetensors=True,
-            trust_remote_code=False,
-        )
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise TrainError(f"model.from: {source} cannot be loaded: {_first(error)}") from error
-    except Exception as error:
-        if (
-            type(error).__module__.startswith(("safetensors", "huggingface_hub", "httpx"))
-            or "Safetensor" in type(error).__name__
-        ):
-            raise TrainError(f"model.from: {source} cannot be loaded: {_first(error)}") from error
-        raise
-
-
 def _first(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
@@ -119,10 +89,9 @@ def _fit_length(model: Any, corpus: Corpus) -> None:
         )
 
 
-def _fit_vocabulary(model: Any, tokenizer: Any, choice: ModelChoice, corpus: Corpus) -> list[str]:
+def _fit_vocabulary(model: Any, tokenizer: Any, own: Any, choice: ModelChoice, corpus: Corpus) -> list[str]:
     rows = model.get_input_embeddings().weight.shape[0]
     entries = corpus.manifest.tokenizer.vocab_size
-    own = _own_tokenizer(str(choice.source), choice.revision)
     if own is None:
         if entries > rows:
             raise TrainError(
@@ -144,15 +113,6 @@ def _fit_vocabulary(model: Any, tokenizer: Any, choice: ModelChoice, corpus: Cor
             f"The corpus's tokenizer has {len(new):,} entries that {choice.source} never learned ({entries:,} entries, {rows:,} rows); set model.extend=true to add them."
         )
     return [extend(model, own, tokenizer, new)]
-
-
-def _own_tokenizer(source: str, revision: str | None) -> Any:
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError, ImportError, AttributeError):
-        return None
 
 
 def extend(model: Any, base: Any, extended: Any, new: list[int]) -> str:
@@ -207,4 +167,4 @@ def mend_special_ids(model: Any, eos: int, bos: int | None) -> list[str]:
     changed = [
         f"{name} {before[name]} ▸ {value}" for name, value in wanted.items() if before[name] not in {None, value}
     ]
-    return [f"special ids mended to the corpus's: {', '.join(changed)}"] if changed else []
+    return [f"special ids mended to the tokenizer's: {', '.join(changed)}"] if changed else []

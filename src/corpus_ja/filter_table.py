@@ -19,7 +19,7 @@ Made by `python -m corpus_ja.filter_table` from the files beside it; edit those.
 signal is as the column "kept" says. Where a signal has no value the document is kept, unless the row says *missing
 falls*. A rule that needs a list or a model runs when the mix gives it (`lists`, `signals`) and is recorded as not run
 where the mix says `none`. What each signal counts, and in which unit, is written in
-`src/corpus_ja/stages/`: `signals.py`, `published.py` and `lists.py`. What the sets keep of good text stands in
+`src/corpus_ja/stages/`: `signals.py`, `published/` and `lists.py`. What the sets keep of good text stands in
 docs/decisions.md.
 
 In a rule file: `signal` is compared with `min`, `max` (the limit itself is kept), `above`, `below` (the limit itself

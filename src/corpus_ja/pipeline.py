@@ -538,7 +538,7 @@ def encode(build: Build, reached: Sequence[Reached]) -> None:
     if any(report.get("doubtful") for own in reports.values() for report in own):
         # The reference refuted a proof: nothing that the fast encoder gave may stand, whoever wrote it and when.
         build.observer.note(
-            "gigatoken's ids were proved and yet wrong; everything that it encoded is encoded again by the reference."
+            "The fast encoder's ids were proved and yet wrong; everything that it encoded is encoded again by the reference."
         )
         for state in reached:
             for part, report in zip(state.parts, reports[state.name], strict=True):

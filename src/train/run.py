@@ -8,8 +8,10 @@ one sentence on stderr and exit status 1; a stop by Ctrl-C or SIGTERM leaves a c
 import argparse
 import logging
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,10 @@ def run(recipe: Recipe, resume: str | None = None) -> int:
         )
     half = bool(args.bf16 or args.fp16)
     kind, why = attention.choose(recipe.attention, args.device.type, half)
+    if recipe.evaluation is not None and find_spec("lm_eval") is None:
+        raise TrainError(
+            "The recipe asks for an evaluation, which needs lm-eval; pip install 'corpus-ja[eval]', or set evaluation=null."
+        )
     checkpoint = _checkpoint(recipe.output, resume)
     corpus = open_corpus(recipe.corpus)
     manifest = corpus.manifest
@@ -137,7 +143,8 @@ def run(recipe: Recipe, resume: str | None = None) -> int:
     ):
         trainer.evaluate()
     _finish(recipe, trainer, manifest, why if recipe.documents == "separate" else kind, say)
-    return 0
+    model.to("cpu")  # the evaluation is another process and wants the device
+    return _evaluate(recipe, say) if args.process_index == 0 else 0
 
 
 def dry_run(recipe: Recipe) -> int:
@@ -312,7 +319,36 @@ def _finish(recipe: Recipe, trainer: Any, manifest: Any, attended: str, say: "_T
         )
         say(f"held-out bits per byte: {last['eval_bits_per_byte']:.3f} ({each})")
     say(f"Model: {folder}; its card: {folder / 'README.md'}")
-    say(f"Evaluate: python -m train.evaluate --model {folder}")
+
+
+def _evaluate(recipe: Recipe, say: "_Teller") -> int:
+    """Ask `train.evaluate`, in a process of its own, for the article's table; its exit status. The model is safe whatever
+    becomes of it.
+    """
+    from train.trainer import checkpoints
+
+    models = [f"base={recipe.model.source}"] if recipe.model.source else []
+    models += [f"{folder.name.removeprefix('checkpoint-')}={folder}" for folder in checkpoints(recipe.output)]
+    asked = recipe.evaluation
+    command = [
+        sys.executable,
+        "-m",
+        "train.evaluate",
+        "--model",
+        *models,
+        "--corpus",
+        str(recipe.corpus),
+        "--output",
+        str(recipe.output / "evaluation"),
+    ]
+    if asked is None:
+        say(f"Evaluate: python {' '.join(command[1:])}")
+        return 0
+    command += ["--tasks", asked.tasks, "--jglue", asked.jglue, "--limit", str(asked.limit)]
+    status = subprocess.run(command, check=False).returncode  # noqa: S603 - our own program
+    if status:
+        say(f"The model is saved; its evaluation was not finished. Again: python {' '.join(command[1:])}")
+    return status
 
 
 def _device(device: Any) -> str:

@@ -643,6 +643,7 @@ def measure(frame: pl.DataFrame, language: str, names: Collection[str] = ()) -> 
         grams_5.append(ngrams.repeated_ngrams(points, offsets, 5))
         framed.append(templates.frames(points, offsets))
         garbled.append(encodings.debris(points, offsets))
+        del points, offsets  # else the last piece, 4 bytes a character, lives as long as what follows
     counted = _columns(counts, characters.COUNTERS) | _columns(units, ngrams.COUNTERS)
     counted |= _columns(framed, templates.COUNTERS) | _columns(garbled, encodings.COUNTERS)
     counted["repeated_10grams"] = np.concatenate([*grams_10, np.empty(0)])

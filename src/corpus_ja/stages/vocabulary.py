@@ -15,8 +15,10 @@ Rejected: a new vocabulary put beside the old one (the old merges would cut in f
 """
 
 import json
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -121,14 +123,15 @@ def extend(tokenizer: Tokenizer, texts: Sequence[str], add: int) -> Any:  # noqa
     own = [_NOT_LEARNT.sub("\n", text) for text in texts]
     if not any(text.strip() for text in own):
         raise ConfigError("`add` finds no East Asian text in its sources; there is nothing to learn.")
-    extended = continue_training(
-        base,
-        texts=own,
-        vocab_size=tokenizer.vocab_size + add,
-        min_frequency=2,
-        max_token_length=ENTRY_BYTES,
-        show_progress=False,
-    )
+    with _parallel():
+        extended = continue_training(
+            base,
+            texts=own,
+            vocab_size=tokenizer.vocab_size + add,
+            min_frequency=2,
+            max_token_length=ENTRY_BYTES,
+            show_progress=False,
+        )
     before, after = base.get_vocab(with_added_tokens=True), extended.get_vocab(with_added_tokens=True)
     moved = [token for token, number in before.items() if after.get(token) != number]
     if moved:
@@ -168,3 +171,22 @@ def measure(tokenizer: Tokenizer, extended: Any, texts: Sequence[str]) -> Fertil
         for one in (base, extended)
     ]
     return Fertility(sum(map(len, texts)), sum(len(text.encode()) for text in texts), counts[0], counts[1])
+
+
+@contextmanager
+def _parallel() -> Iterator[None]:
+    """Let the trainer add its counts up as a tree, on however many threads RAYON_NUM_THREADS allows.
+
+    A worker's TOKENIZERS_PARALLELISM=false makes it copy one growing set for every word: 9.5 s instead of 4.5 for 2.7
+    MB, and more than 13 minutes for 40 MB. The entries are the same.
+    """
+    name = "TOKENIZERS_PARALLELISM"
+    before = os.environ.get(name)
+    os.environ[name] = "true"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

@@ -39,7 +39,7 @@ _LONG = 1 << 21  # characters of a document from which on its n-grams are counte
 _AT_ONCE = 1 << 19  # distinct n-grams counted in one walk over a document; more of them take more walks
 _SORTED_AT_ONCE = 1 << 24  # hashes sorted in one walk over a long document: 128 MB
 _FEW = 1 << 20  # places of a sketch that looks for the commonest
-_MANY = 1 << 25  # places of a sketch that looks for repeats
+_MANY = 1 << 24  # places of a sketch that looks for repeats
 _WINDOW = 6  # characters by which words are first told apart; at most 6, for 5 words have 5 characters and mostly 6
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 
@@ -187,8 +187,8 @@ def _top_ngrams(prefix, length, powers, sketch, at, chosen, slots, counts, tops)
             inner = np.uint64(room - 1)
             slots[:room] = np.uint64(0)
             for j in range(many):
-                place = np.uint64(chosen[j])
-                mixed = _mixed(prefix[place + n] - prefix[place] * leaving)
+                begin = np.uint64(chosen[j])
+                mixed = _mixed(prefix[begin + n] - prefix[begin] * leaving)
                 entry = mixed | np.uint64(1)  # zero marks an empty slot
                 slot = (mixed >> np.uint64(1)) & inner
                 while slots[slot] and slots[slot] != entry:
@@ -289,8 +289,8 @@ def _character_ngrams(points, offsets, wanted, rank, out):  # type: ignore[no-un
             mask = np.uint64(size - 1)
             distinct, repeated = total - np.int64(chosen), 0
             for j in range(chosen):
-                place = np.uint64(places[j])
-                mixed = _mixed(prefix[place + size_of] - prefix[place] * leaving)
+                begin = np.uint64(places[j])
+                mixed = _mixed(prefix[begin + size_of] - prefix[begin] * leaving)
                 entry = mixed | np.uint64(1)  # zero marks an empty slot
                 slot = (mixed >> np.uint64(1)) & mask
                 while slots[slot] and slots[slot] != entry:
@@ -688,7 +688,7 @@ def _repeated_characters(before, prefix, count, n, powers, candidates, slots):  
             continue
         slots[slot] = entry
         used += 1
-        if 4 * used > 3 * size:
+        if 8 * used > 7 * size:
             size *= 2
             mask = np.uint64(size - 1)
             larger = np.zeros(size, dtype=np.uint64)

@@ -492,3 +492,11 @@ def test_a_mix_without_duplicates_evaluation_or_rules_has_a_page(tmp_path: Path)
     assert facts["hits"] == {"total": 0, "rows": []}
     assert facts["rules"] == []
     assert facts["recorded"] is True
+
+
+def test_the_origin_of_a_source_says_the_commit_that_was_read(built: Built) -> None:
+    manifest = built.manifest.model_copy(deep=True)
+    name = manifest.source_names[0]
+    manifest.sources[name].commit = "0123abcd"
+    said = {own["source"]: own["revision"] for own in data.provenance(manifest)}
+    assert said == {other: "0123abcd" if other == name else None for other in manifest.source_names}

@@ -432,7 +432,7 @@ def provenance(manifest: Manifest) -> list[dict[str, Any]]:
             "source": name,
             "kind": next((kind for kind in KINDS if of_mix.get(kind)), None),
             "address": next((str(of_mix[kind]) for kind in KINDS if of_mix.get(kind)), None),
-            "revision": of_mix.get("revision"),
+            "revision": source.commit or of_mix.get("revision"),
             "language": of_mix.get("language"),
             "license": source.license,
             "inputs": source.inputs[:INPUTS],

@@ -23,7 +23,7 @@ quickstart: $(VENV)/.installed  ## build recipes/quickstart offline
 
 train: $(VENV)/.training $(VENV)/.installed  ## train recipes/quickstart on its build
 	@test -f builds/quickstart/manifest.json || $(BIN)/corpus-ja build --mix recipes/quickstart/mix.yaml
-	$(BIN)/python -m train.run --config recipes/quickstart/train.yaml
+	$(BIN)/python -m train.run --config recipes/quickstart/train.yaml --resume auto
 
 $(VENV)/.training: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train]'

@@ -1,7 +1,7 @@
 """Does the report page of a million documents take under 30 s and 1.5 GB?
 
     .venv/bin/python benchmarks/page.py                         # a million documents, about a minute and 0.8 GB of disk
-    .venv/bin/python benchmarks/page.py --documents 100000 --keep /tmp/page-build
+    .venv/bin/python benchmarks/page.py --documents 100000 --keep page-build
 
 The quickstart is built once; its work files are then written again and again until there are so many documents, in files
 of `A_FILE` documents as a build of long texts has them, with the real columns and types: texts and ids as they are (an

@@ -8,7 +8,7 @@ that models are compared and not their settings.
 from pathlib import Path
 from typing import Any
 
-from train.errors import TrainError
+from train.errors import TrainError, first_line
 
 
 def found(place: str, revision: str | None = None) -> Path:
@@ -37,7 +37,7 @@ def weights(place: str, folder: Path, dtype: str, attention: str | None = None) 
                 output_loading_info=True,
             )  # fmt: skip
         except Exception as error:  # every layer below has errors of its own: JSON, safetensors, torch, transformers
-            raise TrainError(f"{place} cannot be loaded as a model: {_first(error)}") from error
+            raise TrainError(f"{place} cannot be loaded as a model: {first_line(error)}") from error
     missing = sorted([*loaded["missing_keys"], *(str(key) for key in loaded["mismatched_keys"])])
     if missing:
         raise TrainError(
@@ -59,7 +59,7 @@ def tokenizer_of(folder: Path) -> Any:
         try:
             return AutoTokenizer.from_pretrained(str(own), trust_remote_code=False, local_files_only=True)
         except Exception as error:
-            raise TrainError(f"The tokenizer of {own} cannot be loaded: {_first(error)}") from error
+            raise TrainError(f"The tokenizer of {own} cannot be loaded: {first_line(error)}") from error
 
 
 def load(place: str, device: str = "auto", dtype: str = "float32") -> tuple[Any, Any, list[str]]:
@@ -131,11 +131,7 @@ def _fetched(name: str, revision: str | None) -> Path:
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise TrainError(f"{name} is neither a folder nor a model of the Hub.") from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
-        raise TrainError(f"{name} is no folder, and the Hub cannot be reached ({_first(error)}).") from error
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise TrainError(f"{name} is no folder, and the Hub cannot be reached ({first_line(error)}).") from error
 
 
 class _silence:  # noqa: N801 - reads as a statement

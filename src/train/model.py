@@ -14,7 +14,7 @@ import torch
 from train.checkpoints import found, tokenizer_of, weights
 from train.config import ModelChoice
 from train.data import Corpus
-from train.errors import TrainError
+from train.errors import TrainError, first_line
 
 ROUND = 64
 """Rows of a grown vocabulary come in multiples of this, which tensor cores like."""
@@ -74,11 +74,7 @@ def _new(settings: dict[str, Any], corpus: Corpus, attention: str, seed: int) ->
         config = AutoConfig.for_model(settings["model_type"], **values)
         return AutoModelForCausalLM.from_config(config, attn_implementation=attention, dtype=torch.float32)
     except (ValueError, TypeError, KeyError) as error:
-        raise TrainError(f"model.new: {_first(error)}") from error
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise TrainError(f"model.new: {first_line(error)}") from error
 
 
 def _fit_length(model: Any, corpus: Corpus) -> None:

@@ -28,7 +28,7 @@ from transformers.trainer_utils import rotate_checkpoints
 
 from train.collate import Collator
 from train.data import Rows
-from train.errors import TrainError
+from train.errors import TrainError, first_line
 
 MARKER = "complete.json"
 
@@ -244,8 +244,9 @@ class DocumentTrainer(Trainer):
                 shutil.rmtree(folder, ignore_errors=True)
                 kept = checkpoints(Path(self.args.output_dir))
                 stands = f"{kept[-1]} stands: go on with --resume auto." if kept else "There is no earlier one."
-                said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                raise TrainError(f"{folder} could not be written ({said}); make room on the disk. {stands}") from error
+                raise TrainError(
+                    f"{folder} could not be written ({first_line(error)}); make room on the disk. {stands}"
+                ) from error
             finally:
                 self.args.save_total_limit = limit
             if self.args.should_save:

@@ -336,9 +336,16 @@ def test_a_run_leaves_a_model_its_card_its_curves_and_its_recipe(
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_tensorboard_hears_what_the_log_says(recipe: Path, tmp_path: Path) -> None:
-    assert train(recipe, tmp_path / "board", "report_to=tensorboard", "max_steps=2", "completions.tokens=0") == 0
-    content = b"".join(path.read_bytes() for path in (tmp_path / "board").rglob("events.out.tfevents.*"))
+@pytest.mark.parametrize("schedule", [(), ("eval_strategy=epoch",), ("eval_strategy=steps", "eval_steps=2")])
+def test_tensorboard_hears_what_the_log_says_as_one_run_with_its_last_evaluation_once(
+    recipe: Path, tmp_path: Path, schedule: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ["report_to=tensorboard", "max_steps=2", "completions.tokens=0", *schedule]
+    assert train(recipe, tmp_path / "board", *settings) == 0
+    assert capsys.readouterr().out.count("held out:") == 1
+    records = list((tmp_path / "board").rglob("events.out.tfevents.*"))
+    assert len(records) == 1
+    content = records[0].read_bytes()
     for tag in (b"train/loss_river", b"train/tokens_per_second", b"eval/bits_per_byte_river"):
         assert tag in content
 

@@ -49,6 +49,20 @@ class StopCleanly(TrainerCallback):
             signal.signal(number, handler)
 
 
+class EvaluateAtTheEnd(TrainerCallback):
+    """The last step is evaluated whatever the schedule says: inside the run, since a tracker closes its record when training
+    ends, and once.
+    """
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step >= state.max_steps:
+            control.should_evaluate = True
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step >= state.max_steps:
+            control.should_evaluate = False
+
+
 class Tell(TrainerCallback):
     """A line a log entry, for people: what the run is at, how it goes, how long it takes. Replaces the Trainer's printing of
     dictionaries; programs read `trainer_state.json`.

@@ -10,6 +10,7 @@ import logging
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -61,7 +62,7 @@ def run(recipe: Recipe, resume: str | None = None) -> int:
 
     from train import attention, loss
     from train.bits import token_bytes
-    from train.callbacks import Complete, StopCleanly, Tell
+    from train.callbacks import Complete, EvaluateAtTheEnd, StopCleanly, Tell
     from train.collate import Collator
     from train.data import open_corpus
     from train.model import load
@@ -126,7 +127,7 @@ def run(recipe: Recipe, resume: str | None = None) -> int:
     stop = StopCleanly()
     trainer = DocumentTrainer(
         model=model, args=args, train_dataset=corpus.train, eval_dataset=corpus.validation, data_collator=collate, processing_class=loaded.tokenizer,
-        callbacks=[stop, Tell(manifest.source_names), Complete(recipe.completions.prompts, recipe.completions.tokens, loaded.tokenizer, recipe.output)],
+        callbacks=[*([EvaluateAtTheEnd()] if corpus.validation is not None else []), stop, Tell(manifest.source_names), Complete(recipe.completions.prompts, recipe.completions.tokens, loaded.tokenizer, recipe.output)],
         sources=manifest.source_names, token_bytes=_as_wide(token_bytes(loaded.tokenizer), model), terms=terms,
         flops=flops_per_token(model, manifest.sequence_length), peak=peak, recipe=resolved(recipe),
     )  # fmt: skip
@@ -138,10 +139,6 @@ def run(recipe: Recipe, resume: str | None = None) -> int:
     if stop.heard is not None:
         say(f"Stopped after step {trainer.state.global_step:,}; go on with --resume auto.")
         return 128 + stop.heard
-    if corpus.validation is not None and not any(
-        "eval_bits_per_byte" in line and line["step"] == trainer.state.global_step for line in trainer.state.log_history
-    ):
-        trainer.evaluate()
     _finish(recipe, trainer, manifest, why if recipe.documents == "separate" else kind, say)
     model.to("cpu")  # the evaluation is another process and wants the device
     return _evaluate(recipe, say) if args.process_index == 0 else 0
@@ -231,8 +228,11 @@ def training_arguments(recipe: Recipe, *, planning: bool = False) -> Any:  # tra
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     logging.getLogger("accelerate").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")  # transformers knows no other name
     defaults = {
         "report_to": "none",
+        "project": "corpus-ja",  # of trackio; a resumed run goes on in the record of its name
+        "run_name": recipe.output.name,
         "ddp_find_unused_parameters": False,
         "ddp_broadcast_buffers": False,
         "disable_tqdm": True,

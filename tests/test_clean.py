@@ -135,10 +135,26 @@ def test_menus_around_good_prose_are_trimmed_and_the_title_stays() -> None:
     assert trim_menus(page) == "海辺の手帖\n塩をつくる人\n" + PROSE
 
 
+def test_a_row_of_entries_a_side_bar_and_the_sentences_of_a_footer_are_trimmed_too() -> None:
+    page = "メニューを開く ホーム 店舗一覧 ご利用ガイド お問い合わせ よくある質問 採用情報 カートを見る ログイン English 中文 閉じる 特定商取引法に基づく表記\n"
+    page += (
+        "塩をつくる人\n"
+        + PROSE
+        + "\nこの記事が気に入ったらいいね!しよう\n最新情報をお届けします\nFacebookでシェア\n関連記事\n"
+    )
+    page += "潮風が変わる?海辺の最新事情\n漁港、過去最多に 専門家「黒潮の影響も」\n"
+    page += "カテゴリー 釣り(23) 料理(9) 旅(14) 温泉(68) 工芸(18) 港(56) 祭り(57) 船(63) 灯台と岬の散歩(79) 春(64)\n"
+    page += "このサイトに掲載されている記事・写真の無断転載を禁じます。\nPAGE TOP"
+    assert trim_menus(page) == "塩をつくる人\n" + PROSE
+
+
 @pytest.mark.parametrize(
     "text",
     [
         PROSE,
+        "アーカイブの作成\n\nアーカイブの作成: 導入\n\n" + PROSE,
+        "カテゴリの定数\n" + "名\n値\n" * 6 + "カテゴリの終わり\n" + PROSE,
+        PROSE + "\nスタートメニューから接続を起動します\nサーバーにログインします",
         "塩をつくる人\n\n" + PROSE + "\n\nおわり",
         "「おはよう」\n「早いね」\n" + PROSE + "\n「ログインしたの？」\n「お問い合わせが来てね」",
         "import menu\nhome = search()\n" + PROSE + "\nprint(login);\nregister(tags);",

@@ -18,7 +18,8 @@ The rest is done by choice only, in this order, each for the texts that one regu
 - `wikipedia` cuts from the heading of the notes, references or links at the end, and mends what lost furigana leave:
   （、1900年） and （）;
 - `menus` trims navigation, share and footer lines at both ends: lines before the first and after the last line of
-  prose, at most 150 at each end, and only where at least two of them say what menus say. It is made for web pages;
+  prose, at most 150 at each end, and only where at least two of them, and one in five, say what menus say. A row of
+  entries on one line is a menu, however long; a sentence that forbids copying or asks to be followed is no prose;
 - `repeated_lines` takes out short lines that say what menus say and stand at least three times: 続きを読む under
   every entry;
 - `mask_pii` replaces e-mail addresses by xxxx@example.com, the last digits of Japanese telephone numbers by X, and
@@ -41,7 +42,7 @@ import polars as pl
 from corpus_ja.settings import Settings
 from corpus_ja.stages.signals import ENGLISH_MENU_WORDS, MENU_WORDS
 
-VERSION = 2
+VERSION = 3
 
 _LINE_ENDS = r"\r\n?|[\x{0B}\x{0C}\x{2028}\x{2029}]"
 _REMOVED = r"\x00-\x08\x0E-\x1F\x7F-\x9F\x{AD}\x{200B}\x{FEFF}\x{202A}-\x{202E}\x{2066}-\x{2069}\x{FFFE}\x{FFFF}"
@@ -181,26 +182,75 @@ def _chain(text: pl.Expr, settings: Clean) -> pl.Expr:
 _ENDS = 150  # lines looked at from either end
 _LONGEST = 60  # characters of a menu's line
 _SAYS_MENU = re.compile(
-    "|".join(re.escape(word) for word in MENU_WORDS)
+    "|".join(
+        re.escape(word) for word in MENU_WORDS if word not in {"アーカイブ", "カテゴリ", "カテゴリー"}
+    )  # manuals have them
     + r"|(?i:\b(?:"
     + "|".join(re.escape(word) for word in ENGLISH_MENU_WORDS)
-    + r")\b)|\([cC]\)|[|｜].*[|｜]"
-    r"|^(?:ホーム|トップ|メニュー|アクセス|プロフィール|リンク集?|検索|ヘルプ|はじめての方へ|初めての方へ)$"
-    r"|^タグ[:：]|^コメント ?[（(]\d+[)）]$"
+    + r")\b)|\([cC]\)|[|｜].*[|｜]|いいね[!！]|URLをコピー|文字サイズ|前に戻る|^現在位置|^現在の位置|^この記事を(?:シェア|共有)"
+    r"|^(?:タグ|カテゴリー?)[:：]|^コメント ?[（(]\d+[)）]$"
 )
+_ENTRY = re.compile(
+    r"(?:グローバル)?(?:ホーム|トップ|メニュー|アクセス|プロフィール|検索|ヘルプ|(?:はじ|初)めての方へ|リンク集?|ブログ|コラム|お知らせ|ニュース"
+    r"|採用情報|企業情報|会社情報|会社案内|事業内容|サービス(?:紹介)?|料金(?:案内|表)?|店舗(?:一覧|案内|情報)|スタッフ紹介|資料請求|お気に入り|カート(?:を見る)?"
+    r"|買い物かご|ご利用(?:ガイド|案内|方法)|新規会員登録|特定商取引法に基づく表記|このサイトについて|サイトポリシー|一覧(?:へ|に)?戻る|トップへ戻る|(?:この)?ページの?(?:先頭|トップ)へ(?:戻る)?"
+    r"|閉じる|開く|戻る|シェア|印刷(?:する)?|ランキング|アクセスランキング|人気ランキング|おすすめ記事|スポンサー(?:ド)?リンク|広告|PR|Facebook|Twitter|LINE|X|Pocket|Pinterest|Instagram"
+    r"|YouTube|RSS|はてブ|English|日本語|中文|简体中文|繁體中文|한국어|PAGE ?TOP|TOP|HOME|MENU|SEARCH|NEWS|BLOG|CONTACT|ACCESS|ABOUT|SHARE|BACK|NEXT|PREV)"
+    r"(?:で(?:シェア|共有)|を(?:開く|閉じる))?(?:する)?"
+    r"|(?:カテゴリー?|タグ|(?:月別|過去の)?アーカイブ)|[^\s()（）]{1,15}[(（]\d{1,5}[)）]"
+)
+"""A menu's entry when it is all of a cell."""
+_CELLS = re.compile(r"[\s　|｜/／・>»›＞\[\]【】▲△▼◀▶■□●○→←↑]+")
+_NOTICE = re.compile(
+    r"無断(?:転載|複製|使用|引用)|転載を(?:固く)?(?:禁|お断)|(?:この|本)(?:記事|ページ|サイト)が気に入ったら|最新(?:の)?情報をお届け|フォローしよう"
+    r"|JavaScript(?:を|が)(?:有効|無効|オン)|Cookie(?:を使用|の使用)|クッキーを使用|(?i:powered by)"
+)
+"""Sentences of a page's frame."""
 _TRAIL = re.compile(r"^(?:[^>»›＞]{1,20}[>»›＞]){1,}[^>»›＞]{1,40}$")
 _COPYRIGHT = re.compile(r"©|\([cC]\)|(?i:copyright|all rights reserved)")
-_PROSE_END = re.compile(r"[^\W\d_][^。．！？!?]{6,}[。．！？!?…]|[^\W\d_].{38,}\.(?=\s|$)")
+_PROSE_END = re.compile(
+    r"[^\W\d_][^。．！？!?]{6,}(?:[。．]|[！？!?…]+[」』）)]?(?:$|.{20}))|[^\W\d_].{38,}\.(?=\s|$)|.{10}(?:ます|ました|ません|です|でした|ください)$"
+)
 _KANA = re.compile(r"[ぁ-ん]")
-_CODE = re.compile(r"^[ \t　]|[{};=`]|->|\(\)|[「『]|^[#$|]|^[^：]{1,12}：")
+_CODE_ALONE = re.compile(r"^[ \t　]|[{};=`]|->|\(\)|^[「『]|^[#$|]")
+_CODE = re.compile(_CODE_ALONE.pattern + r"|[「『]|^[^：]{1,12}：")
+_SPARSE = 4
+"""Most other lines for each line that says what menus say: side bars list headlines, but not many under one heading."""
+_SURE = 5
+"""Lines that say what menus say, from which on quotations among them are headlines."""
 
 
 def _is_prose(line: str) -> bool:
     if len(line) > 20 * _LONGEST:
         return True  # no menu has such a line, and the expressions below are made for short ones
-    if len(line) <= 2 * _LONGEST and _COPYRIGHT.search(line) is not None:
+    if len(line) <= 2 * _LONGEST and (_COPYRIGHT.search(line) is not None or _NOTICE.search(line) is not None):
+        return False
+    if _entries(line) >= 4:
         return False
     return _PROSE_END.search(line) is not None or (len(line) >= 40 and len(_KANA.findall(line)) * 5 >= len(line))
+
+
+def _entries(line: str) -> int:
+    """Cells that are entries of a menu, where at least half of the line's cells are; else 0."""
+    if len(line) > 6 * _LONGEST or "。" in line:
+        return 0
+    cells = [cell for cell in _CELLS.split(line) if cell]
+    found = sum(
+        _ENTRY.fullmatch(cell) is not None or (len(cell) <= 20 and _SAYS_MENU.search(cell) is not None)
+        for cell in cells
+    )
+    return found if 2 * found >= len(cells) else 0
+
+
+def _says_menu(line: str) -> int:
+    """How much a short line says what menus say: 0, 1 or more."""
+    if len(line) > _LONGEST:
+        entries = _entries(line)
+        return entries if entries >= 4 else int(len(line) <= 2 * _LONGEST and _NOTICE.search(line) is not None)
+    if _CODE.search(line) is not None and _entries(line) < 4:
+        return 0
+    trail = 2 * (_TRAIL.search(line) is not None)
+    return trail + bool(_SAYS_MENU.search(line) or _NOTICE.search(line) or _entries(line))
 
 
 def trim_menus(text: str) -> str:
@@ -230,12 +280,7 @@ def _menu(lines: list[str], *, title: bool = True) -> tuple[int, int]:
 
     With `title`, what stands outside of the menu is kept, where it is longer than a menu's entries.
     """
-    evidence = [
-        place
-        for place, line in enumerate(lines)
-        if len(line) <= _LONGEST and _CODE.search(line) is None
-        for _ in range(2 * (_TRAIL.search(line) is not None) or (_SAYS_MENU.search(line) is not None))
-    ]
+    evidence = [place for place, line in enumerate(lines) for _ in range(_says_menu(line))]
     if len(evidence) < 2:
         return 0, 0
     begin, end = evidence[0], evidence[-1] + 1
@@ -246,7 +291,11 @@ def _menu(lines: list[str], *, title: bool = True) -> tuple[int, int]:
     # what is as short as a menu's entries goes with it, but never the line next to the prose: it may be the heading
     while end < len(lines) - 1 and len(lines[end]) <= 8 and any(lines[end + 1 :]):
         end += 1
-    if any(len(line) > _LONGEST or (_CODE.search(line) is not None and line.strip("- ")) for line in lines[begin:end]):
+    plain = _CODE if len(evidence) < _SURE else _CODE_ALONE
+    between = [line for line in lines[begin:end] if line and not _says_menu(line)]
+    if len(between) > _SPARSE * len(set(evidence)):
+        return 0, 0
+    if any(len(line) > _LONGEST or (plain.search(line) is not None and line.strip("- ")) for line in between):
         return 0, 0
     return begin, end
 

@@ -244,6 +244,37 @@ def test_a_step_is_the_same_however_its_rows_are_spread_over_micro_batches(recip
         torch.testing.assert_close(tensor, weights(tmp_path / "many")[name], atol=2e-4, rtol=1e-3)
 
 
+@pytest.mark.parametrize("leaks", [True, False])
+def test_ligers_kernels_are_in_the_model_before_anything_is_proved_of_it_and_leave_the_loss_alone(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], leaks: bool
+) -> None:
+    def kernels(model: Any, config: dict[str, bool]) -> None:
+        assert config["fused_linear_cross_entropy"] is False
+        inside = model.model.forward
+
+        def of_layers(*rest: Any, position_ids: torch.Tensor | None = None, **named: Any) -> Any:
+            return inside(*rest, position_ids=None if leaks else position_ids, **named)
+
+        model.model.forward = of_layers
+
+    monkeypatch.setattr("transformers.integrations.liger.apply_liger_kernel", kernels)
+    status = train(recipe, tmp_path / "kernels", "use_liger_kernel=true", "max_steps=2", "completions.tokens=0")
+    said = capsys.readouterr()
+    assert status == (1 if leaks else 0), said.err
+    assert ("its neighbours" in said.err) == leaks, said.err
+
+
+def test_without_liger_the_remedy_is_said(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def absent(model: Any, config: dict[str, bool]) -> None:
+        raise ImportError("no such package")
+
+    monkeypatch.setattr("transformers.integrations.liger.apply_liger_kernel", absent)
+    assert train(recipe, tmp_path / "none", "use_liger_kernel=true") == 1
+    assert "corpus-ja[liger]" in capsys.readouterr().err
+
+
 def test_two_passes_are_two_orders_and_both_come_again(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

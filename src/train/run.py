@@ -91,6 +91,9 @@ def run(recipe: Recipe, resume: str | None = None) -> int:
     for note in loaded.notes:
         say(note)
     model = loaded.model.to(args.device)
+    if args.use_liger_kernel:
+        _put_liger_in(model, args)
+        say("kernels: Liger's, but for the loss")
     collate = Collator(manifest.sequence_length, corpus.train.most_pieces, manifest.tokenizer.eos_id, recipe.documents)
     if corpus.validation is not None and corpus.validation.most_pieces > collate.most_pieces:
         collate = Collator(
@@ -268,6 +271,22 @@ def _checkpoint(output: Path, resume: str | None) -> Path | None:
             f"--resume {resume}: there is no such folder; whole checkpoints: {', '.join(map(str, there)) or 'none'}."
         )
     return Path(resume)
+
+
+def _put_liger_in(model: Any, args: Any) -> None:
+    """Liger's kernels before anything is proved of the model: the Trainer would put them in when training begins, and its
+    fused loss over ours. Raises TrainError where Liger is not installed.
+    """
+    from transformers.integrations.liger import apply_liger_kernel
+
+    try:
+        apply_liger_kernel(model, {**(args.liger_kernel_config or {}), "fused_linear_cross_entropy": False})
+    except ImportError as error:
+        raise TrainError(
+            "The recipe asks for Liger's kernels (use_liger_kernel: true), and liger-kernel is not installed; pip install "
+            "'corpus-ja[liger]', or set use_liger_kernel=false."
+        ) from error
+    args.use_liger_kernel = False  # done
 
 
 def _as_wide(sizes: Any, model: Any) -> Any:

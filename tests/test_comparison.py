@@ -40,7 +40,7 @@ PAIRS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, ma
 @settings(deadline=None)
 @given(PAIRS)
 def test_balanced_accuracy_and_macro_f1_are_scikit_learns(pairs: list[tuple[int, int]]) -> None:
-    from sklearn.metrics import f1_score, recall_score  # type: ignore[import-untyped]
+    from sklearn.metrics import f1_score, recall_score
 
     gold, said = zip(*pairs, strict=True)
     records = answers(pairs)

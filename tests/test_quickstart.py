@@ -40,7 +40,7 @@ MENU_RULES = NOT_PROSE | {
     "stop_word_share",
     "words_apart",
 }
-SHOP_RULES = NOT_PROSE | {"promotion", "shop_words", "prices", "menu_words"}
+SHOP_RULES = NOT_PROSE | {"worded_like_spam", "shop_words", "prices", "menu_words"}
 KEYWORD_RULES = NOT_PROSE | {"words_apart", "stop_words", "stop_word_share", "repeated_phrases"}
 REPETITION_RULES = {
     "repeated_lines",
@@ -73,7 +73,7 @@ FALLS: dict[str, set[str]] = {
     # fastText takes text in the wrong encoding for another language, before any rule looks at it.
     "mojibake": {"language", "mojibake", "broken_bytes", "garbled_lines", "odd_kanji", "half_width_soup"},
     # filler in good Japanese, made to be found
-    "spam": {"promotion", "same_frames", "same_clauses", "one_term_everywhere", "made_from_a_template"},
+    "spam": {"worded_like_spam", "same_frames", "same_clauses", "one_term_everywhere", "made_from_a_template"},
     "chinese": {"language"},
     "korean": {"language"},
     "english": {"language"},

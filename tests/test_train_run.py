@@ -267,7 +267,7 @@ def test_ligers_kernels_are_in_the_model_before_anything_is_proved_of_it_and_lea
 def test_without_liger_the_remedy_is_said(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def absent(model: Any, config: dict[str, bool]) -> None:
+    def absent(*_: object) -> None:
         raise ImportError("no such package")
 
     monkeypatch.setattr("transformers.integrations.liger.apply_liger_kernel", absent)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from corpus_ja.stages import characters, encodings, published, signals, templates
+from corpus_ja.stages import characters, encodings, published, signals, spam, templates
 from corpus_ja.stages.exact import normal_form
 from corpus_ja.stages.ngrams import LEAST, WINDOW
 
@@ -151,8 +151,27 @@ def _listed(words: Sequence[str], text: str) -> list[Span]:
     return [(start, end) for _, start, end in automaton.find_matches_as_indexes(text)]
 
 
-def _promotion(document: Document) -> list[Span]:
-    return [] if document.language == "en" else _listed(signals.PROMOTION_WORDS, document.text)
+def _spam(document: Document) -> list[Span]:
+    """What weighs most for spam: of overlapping n-grams the heaviest ones."""
+    weights, _ = spam.read_weights()
+    text = spam.folded(document.text)
+    found = [
+        (weight, begin, begin + n)
+        for n in range(2, spam.LONGEST + 1)
+        for begin in range(len(text) - n + 1)
+        if (weight := weights.get(text[begin : begin + n], 0)) >= _HEAVY
+    ]
+    taken = bytearray(len(text))
+    spans = []
+    for _, begin, end in sorted(found, key=lambda one: (-one[0], one[1])):
+        if not any(taken[begin:end]):
+            taken[begin:end] = b"\1" * (end - begin)
+            spans.append((begin, end))
+    return sorted(spans)
+
+
+_HEAVY = 100
+"""Weight, in parts of spam.UNIT, from which on an n-gram is worth a mark: one in a hundred has it."""
 
 
 def _shop(document: Document) -> list[Span]:
@@ -461,19 +480,18 @@ MARKERS: Mapping[str, Markers] = {
     "alphabetic_word_share": Markers(lack=_matching(r"(?<!\S)[\W\d_]+(?!\S)")),
     "hashes_per_word": Markers(_matching("#")),
     "ellipses_per_word": Markers(_ELLIPSES),
+    "ellipses_per_1000": Markers(_ELLIPSES),
     "shop_words_per_1000": Markers(_shop),
     "distinct_shop_words": Markers(_shop),
     "shop_evidence_per_1000": Markers(_both(_shop, _PRICES)),
     "menu_words_per_1000": Markers(_menu),
     "distinct_menu_words": Markers(_menu),
     "menu_evidence_per_1000": Markers(_menu),
-    "promotion_words_per_1000": Markers(_promotion),
-    "distinct_promotion_words": Markers(_promotion),
-    "promotion_evidence_per_1000": Markers(_promotion),
+    "spam_score": Markers(_spam),
     "framed_sentence_share": Markers(_framed(_SENTENCE_END)),
     "framed_clause_share": Markers(_framed(rf"{_SENTENCE_END}|(?<=、)")),
     "common_term_share": Markers(_commonest(1, _TERMS)),
-    "template_score": Markers(_both(_commonest(1, _TERMS), _promotion)),
+    "template_score": Markers(_both(_commonest(1, _TERMS), _spam)),
     "garbled_line_share": Markers(
         _lines_with("garbled_line_length", count=encodings.debris, counters=encodings.COUNTERS)
     ),

@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from corpus_ja.stages import characters, encodings, ngrams, published, templates
+from corpus_ja.stages import characters, encodings, ngrams, published, spam, templates
 from corpus_ja.stages.measurement import Signal
 
-VERSION = 2
+VERSION = 3
 
 SHOP_WORDS = (
     *(
@@ -183,343 +183,6 @@ MENU_WORDS = (
 )
 """What menus, side bars and footers say; written for corpus-ja, MIT."""
 
-PROMOTION_WORDS = (
-    *(
-        "おすすめ",
-        "オススメ",
-        "お勧め",
-        "お薦め",
-        "方必見",
-        "必見です",
-        "厳選",
-        "イチオシ",
-        "一押し",
-        "間違いなし",
-        "損はありません",
-        "損はない",
-    ),
-    *(
-        "ご紹介",
-        "紹介します",
-        "紹介しました",
-        "紹介していき",
-        "解説します",
-        "解説していき",
-        "詳しく解説",
-        "徹底解説",
-        "徹底比較",
-        "徹底的に",
-        "お伝えします",
-        "お伝えしていき",
-        "お教えします",
-        "お届けします",
-        "ご提案",
-    ),
-    *(
-        "見ていきましょう",
-        "まとめました",
-        "まとめてみました",
-        "調べてみました",
-        "いかがでした",
-        "最後までお読み",
-        "最後までご覧",
-        "参考にしてみて",
-        "参考にしてください",
-        "参考になれば",
-        "役立ててください",
-    ),
-    *(
-        "気になる方",
-        "気になっている方",
-        "気になりますよね",
-        "お探しの方",
-        "お探しなら",
-        "お悩みの方",
-        "お困りの方",
-        "お考えの方",
-        "ご希望の方",
-        "知りたい方",
-        "興味がある方",
-        "興味のある方",
-        "検討している方",
-        "検討中の方",
-    ),
-    *(
-        "悩んでいる方",
-        "悩んでいませんか",
-        "困っていませんか",
-        "困っている方",
-        "お困りではありませんか",
-        "迷っている方",
-        "迷ったら",
-        "迷いますよね",
-        "悩みますよね",
-        "忙しい方",
-        "はじめての方",
-        "初めての方",
-        "多くの方",
-        "方も多い",
-        "方におすすめ",
-        "初心者",
-        "誰でも",
-    ),
-    *(
-        "ぜひ",
-        "チェックしてみ",
-        "試してみて",
-        "検討してみて",
-        "始めてみ",
-        "利用してみ",
-        "体験してみ",
-        "みてはいかが",
-        "みませんか",
-        "みましょう",
-        "始めましょう",
-        "選びましょう",
-        "手に入れましょう",
-    ),
-    *(
-        "公式サイト",
-        "公式ページ",
-        "公式ホームページ",
-        "今すぐ",
-        "今なら",
-        "今だけ",
-        "この機会",
-        "お早め",
-        "お見逃しなく",
-        "お任せください",
-        "お気軽に",
-        "ご相談ください",
-        "ご検討",
-        "お見積",
-        "無料見積",
-        "お申し込み",
-        "お申込み",
-        "詳細はこちら",
-    ),
-    *(
-        "評判",
-        "口コミ",
-        "コスパ",
-        "人気の",
-        "人気です",
-        "人気があ",
-        "大人気",
-        "人気を集め",
-        "注目を集め",
-        "話題の",
-        "大好評",
-        "ご好評",
-        "好評です",
-        "高評価",
-        "リピーター",
-        "選ばれて",
-        "選ばれる",
-        "喜ばれ",
-        "喜びの声",
-        "声が多く",
-        "声がたくさん",
-        "愛用",
-        "実感",
-    ),
-    *(
-        "安心して",
-        "安心です",
-        "も安心",
-        "手軽",
-        "無料で",
-        "無料体験",
-        "無料登録",
-        "無料の",
-        "無料です",
-        "お得",
-        "特別価格",
-        "初回限定",
-        "期間限定",
-        "数量限定",
-        "先着",
-        "特典",
-        "キャンペーン",
-        "割引",
-        "返金保証",
-        "全額返金",
-        "定期コース",
-        "送料無料",
-        "最安",
-        "格安",
-        "激安",
-        "お手頃",
-        "リーズナブル",
-    ),
-    *(
-        "専門業者",
-        "経験豊富",
-        "実績",
-        "年中無休",
-        "即日",
-        "最短",
-        "業界最",
-        "自信を持って",
-        "ご満足",
-        "高収入",
-        "比較サイト",
-        "一括査定",
-        "資料請求",
-    ),
-    *(
-        "失敗しない",
-        "後悔しない",
-        "損をし",
-        "損しない",
-        "理想の",
-        "魅力",
-        "ぴったり",
-        "ピッタリ",
-        "自分に合った",
-        "欠かせません",
-        "見逃せません",
-        "間違いありません",
-        "豊かにして",
-        "可能性を秘め",
-    ),
-    *(
-        "言えるでしょう",
-        "ではないでしょうか",
-        "多いでしょう",
-        "ポイントです",
-        "大切です",
-        "重要です",
-        "必要不可欠",
-        "ご存じですか",
-        "ご存知ですか",
-        "うれしいですね",
-        "嬉しいですね",
-        "結論から",
-        "選び方",
-        "コツ",
-        "秘訣",
-        "メリット",
-        "デメリット",
-        "期待でき",
-    ),
-    *(
-        "稼げ",
-        "稼いで",
-        "チャンスは",
-        "元手",
-        "在宅ワーク",
-        "だけでOK",
-        "だけなんです",
-        "だけですから",
-        "お急ぎください",
-        "数に限り",
-        "限りがござ",
-        "注文が殺到",
-        "予約が殺到",
-        "赤字覚悟",
-        "フリーダイヤル",
-        "教えちゃい",
-        "スタートできます",
-        "始めるなら",
-        "買うなら",
-        "選ぶなら",
-        "探すなら",
-        "欲しい方",
-        "人必見",
-        "お買い上げ",
-        "当店の",
-        "当店では",
-        "当社の",
-        "当社は",
-        "お使いいただけ",
-        "ご利用いただけます",
-        "承って",
-        "かかりません",
-        "心配はいりません",
-        "難しくありません",
-        "効果的です",
-        "専門スタッフ",
-        "プロが",
-        "悩みを",
-        "という声",
-        "との声",
-        "いかがだった",
-        "目が離せません",
-        "管理人です",
-        "まとめていき",
-        "詳しくまとめ",
-        "調べてみたところ",
-        "検索サイト",
-        "売り切れ",
-        "国内最大",
-    ),
-    *(
-        "まずは無料",
-        "一括見積",
-        "見積もり",
-        "不安ですよね",
-        "面倒ですよね",
-        "使わない手は",
-        "入力するだけ",
-        "登録するだけ",
-        "申し込むだけ",
-        "初月無料",
-        "利用は無料",
-        "応えします",
-        "お答えします",
-        "料金相場",
-        "費用相場",
-        "相場は",
-        "業者選び",
-        "業者を選",
-        "気になりませんか",
-        "注目されています",
-        "無料査定",
-        "無料相談",
-        "無料診断",
-        "珍しくありません",
-        "少なくありません",
-        "突破しました",
-        "肝心です",
-        "迷う人",
-        "悩む人",
-        "迷う方",
-        "悩む方",
-        "困っている人",
-        "気になる人",
-        "選ぶ際",
-        "選ぶとき",
-        "購入する際",
-        "利用する際",
-        "といえるでしょう",
-        "一択",
-        "心がけましょう",
-        "過ごしましょう",
-        "送りましょう",
-        "楽しみましょう",
-        "気をつけましょう",
-        "料金プラン",
-        "追加料金",
-        "コストパフォーマンス",
-        "ご存じでしょうか",
-        "ご存知でしょうか",
-        "この記事を読",
-        "個人差",
-        "しつこい",
-        "ベストです",
-        "向いています",
-        "第一位",
-        "トラブルに",
-        "効果が期待",
-        "期待されています",
-        "大切なのは",
-        "賢く",
-    ),
-)
-"""What recommends, leads on and promises in pages written to sell or to be found; written for corpus-ja, MIT. People say
-each of them: 1,000 characters of good text hold 0.3, of reviews and columns 2.7, of such pages 5 to 30."""
-
 ENGLISH_SHOP_WORDS = (
     *(
         "free shipping",
@@ -635,7 +298,7 @@ def measure(frame: pl.DataFrame, language: str, names: Collection[str] = ()) -> 
     Returns exactly the columns of `SIGNALS`, then the wanted ones in the order of `PUBLISHED`; same rows and order.
     """
     text = frame["text"].fill_null("")
-    counts, units, grams_10, grams_5, framed, garbled = [], [], [], [], [], []
+    counts, units, grams_10, grams_5, framed, garbled, worded = [], [], [], [], [], [], []
     for points, offsets in characters.code_points(text):
         counts.append(characters.count(points, offsets))
         units.append(ngrams.repeated_units(points, offsets))
@@ -643,11 +306,13 @@ def measure(frame: pl.DataFrame, language: str, names: Collection[str] = ()) -> 
         grams_5.append(ngrams.repeated_ngrams(points, offsets, 5))
         framed.append(templates.frames(points, offsets))
         garbled.append(encodings.debris(points, offsets))
+        worded.append(spam.score(points, offsets))
         del points, offsets  # else the last piece, 4 bytes a character, lives as long as what follows
     counted = _columns(counts, characters.COUNTERS) | _columns(units, ngrams.COUNTERS)
     counted |= _columns(framed, templates.COUNTERS) | _columns(garbled, encodings.COUNTERS)
     counted["repeated_10grams"] = np.concatenate([*grams_10, np.empty(0)])
     counted["repeated_5grams"] = np.concatenate([*grams_5, np.empty(0)])
+    counted["spam"] = np.concatenate([*worded, np.empty(0)])
     table = pl.DataFrame(counted).with_columns(
         text.str.len_bytes().alias("utf8_bytes"), _url(frame), *_word_counts(text, language)
     )
@@ -699,7 +364,7 @@ def _word_counts(text: pl.Series, language: str) -> list[pl.Series]:
     return counts
 
 
-_LISTS = ("shop", "menu", "promotion")
+_LISTS = ("shop", "menu")
 _MANUALS_SAY = "メニュー"
 """A menu's word that is no evidence of one: manuals of programs say it in every other line."""
 
@@ -710,9 +375,9 @@ def _words_of(language: str) -> tuple[list[str], pl.DataFrame]:
     `hit`, `list`, `word`, one row a pair.
     """
     menu = tuple(word for word in MENU_WORDS if word != _MANUALS_SAY)
-    lists = dict(zip(_LISTS, (SHOP_WORDS, menu, PROMOTION_WORDS), strict=True))
+    lists = dict(zip(_LISTS, (SHOP_WORDS, menu), strict=True))
     if language == "en":
-        lists = dict(zip(_LISTS, (ENGLISH_SHOP_WORDS, ENGLISH_MENU_WORDS, ()), strict=True))
+        lists = dict(zip(_LISTS, (ENGLISH_SHOP_WORDS, ENGLISH_MENU_WORDS), strict=True))
     words = sorted({word for one in lists.values() for word in one}, key=lambda word: (-len(word), word))
     pairs = []
     for hit in words:
@@ -754,8 +419,7 @@ def _expressions() -> dict[str, pl.Expr]:
     variance = column("squared_lengths") / sentences - mean_length**2
     variation = enough.then(variance.clip(lower_bound=0).sqrt() / mean_length)
     framed = pl.max_horizontal(of_length("framed_sentences"), of_length("framed_clauses"))
-    # one phrase said over and over may be the subject, so it counts twice at most
-    promotion = per_1000(pl.min_horizontal(column("promotion_words"), 2 * column("distinct_promotion_words")))
+    wording = pl.when((length >= spam.SHORTEST) & (column("hiragana") > 0)).then(column("spam"))
 
     return {
         "characters": column("characters"),
@@ -814,6 +478,7 @@ def _expressions() -> dict[str, pl.Expr]:
         "alphabetic_word_share": _share(column("letter_words"), column("words")),
         "hashes_per_word": _share(column("hashes"), column("words")),
         "ellipses_per_word": _share(column("ellipses"), column("words")),
+        "ellipses_per_1000": per_1000(column("ellipses")),
         "english_stop_words": column("gopher_words"),
         "english_stop_word_share": _share(column("stop_words"), column("latin_words")),
         "english_stop_words_per_1000": per_1000(column("stop_words")),
@@ -827,19 +492,13 @@ def _expressions() -> dict[str, pl.Expr]:
         "menu_evidence_per_1000": pl.when(column("distinct_menu_words") >= 5)
         .then(per_1000(column("menu_words")))
         .otherwise(0.0),
-        "promotion_words_per_1000": promotion,
-        "distinct_promotion_words": column("distinct_promotion_words"),
-        "promotion_evidence_per_1000": pl.when(column("distinct_promotion_words") >= 5).then(promotion).otherwise(0.0),
+        "spam_score": wording,
         "framed_sentence_share": of_length("framed_sentences"),
         "framed_clause_share": of_length("framed_clauses"),
         "common_term_share": common_term,
         "polite_present_share": polite,
         "sentence_length_variation": variation,
-        "template_score": 1.5 * common_term
-        + polite
-        - 2 * variation.clip(upper_bound=0.7)
-        + 2 * framed
-        + promotion.clip(upper_bound=30) / 10,
+        "template_score": 1.5 * common_term + polite - 2 * variation.clip(upper_bound=0.7) + 2 * framed + wording,
         "garbled_line_share": of_length("garbled_line_length"),
         "odd_kanji_of_kanji": _share(column("odd_kanji"), column("kanji")),
         "host": column("url").str.extract(r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]+)").str.to_lowercase(),
@@ -925,6 +584,7 @@ SIGNALS: Mapping[str, Signal] = {
     "alphabetic_word_share": Signal(_F, "runs between white space with at least one letter, of all"),
     "hashes_per_word": Signal(_F, "# per run between white space"),
     "ellipses_per_word": Signal(_F, "… and ... per run between white space"),
+    "ellipses_per_1000": Signal(_F, "runs of …, of ‥ and of ... per 1,000"),
     "english_stop_words": Signal(_N, "how many of the, be, to, of, and, that, have, with stand in the text, 0 to 8"),
     "english_stop_word_share": Signal(_F, "common English words, of all runs of ASCII letters; null without any"),
     "english_stop_words_per_1000": Signal(_F, "common English words, per 1,000 of the length"),
@@ -939,11 +599,11 @@ SIGNALS: Mapping[str, Signal] = {
     "menu_evidence_per_1000": Signal(
         _F, "menu words, per 1,000 of the length; 0 unless at least five different ones stand in the text"
     ),
-    "promotion_words_per_1000": Signal(
-        _F, "phrases that recommend and promise, Japanese ones, per 1,000 of the length"
+    "spam_score": Signal(
+        _F,
+        "log-odds that a text so worded is advertising or a page made to be found, by the model of spam_ja.tsv; null "
+        "for a length under 200 and without hiragana",
     ),
-    "distinct_promotion_words": Signal(_N, "how many different phrases that recommend and promise stand in the text"),
-    "promotion_evidence_per_1000": Signal(_F, "the same; 0 unless at least five different ones stand in the text"),
     "framed_sentence_share": Signal(
         _F,
         "length of sentences whose frame stands three times or more in the same window of about 4,000 characters, of the "
@@ -967,7 +627,7 @@ SIGNALS: Mapping[str, Signal] = {
     "template_score": Signal(
         _F,
         "1.5 common_term_share + polite_present_share - 2 sentence_length_variation (at most 0.7) + 2 times the larger "
-        "framed share + promotion_words_per_1000 (at most 30) / 10; null like that",
+        "framed share + spam_score; null like that",
     ),
     "garbled_line_share": Signal(
         _F,

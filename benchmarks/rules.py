@@ -15,8 +15,8 @@ Promised: all Japanese signals together 15 MB/s, language 40 MB/s with 99.5% of 
 HojiChar's set 20 times all of HojiChar's filters, FineWeb-2's 100 times all of datatrove's (the sets by themselves).
 The exit status says whether all hold. "Signals" are the default ones, "all signals" those and every published one.
 
-Seen on a busy machine of two cores: signals 43 MB/s, all 9, all but zlib's ratio 18; HojiChar's set 34 (in a build 19)
-against 0.95, 36 (20) times; FineWeb-2's 68 (27) against 0.26, 259 (102) times; 97.8% and 96.1% agree.
+Seen on two cores: signals 27 MB/s, all 8, all but zlib's ratio 15; HojiChar's set 33 (in a build 17) against 0.95,
+35 (18) times; FineWeb-2's 68 (22) against 0.20, 337 (111) times; 97.8% and 96.1% agree.
 """
 
 import argparse

@@ -1,16 +1,15 @@
 """The spam model: fitted anew, and measured on hands that it was not taught.
 
-    python benchmarks/spam.py [--data DIR] [--write]
+    python benchmarks/spam.py [--data DIR] [--hands HAND ...] [--write]
 
 `spam_texts.jsonl.zst` beside this file holds texts written for it: advertisements, documents filled into templates, and
-good texts chosen to be near both, each with its `hand` (who wrote it: letters), `group` (one template, or one text) and
-`kind` (ad, template, good). Good prose at large is prose_ja of the shared data and its pages_ja and lowquality_ja.
+good texts chosen to be near both, each with its `hand` (who wrote it), `group` (one template, or one text) and `kind`
+(ad, template, good). Good prose at large is prose_ja of the shared data and its pages_ja and lowquality_ja.
 
 For each hand that wrote spam three models are fitted without that hand, and each without a third of all good texts.
-Said is what part of the hand's spam is above a limit (the mean of the three), and what part of the good texts near spam
-and of the prose (each judged by the model that was not taught it): for the limit that 0.3% of the prose exceed, and for
-the rule's. Hands in `TEST` are never taught. `--write` fits on everything but these and writes
-src/corpus_ja/stages/spam_ja.tsv. Two minutes on one core; a minute with `--hands test`.
+Said is what part of the hand's spam is above a limit, and what part of the good texts near spam and of the prose: for
+the limit that 0.3% of the prose exceed, and for the rule's. Hands in `TEST` are never taught. `--write` fits on
+everything but these and writes src/corpus_ja/stages/spam_ja.tsv. Half a minute to read, then five seconds a hand.
 """
 
 import argparse
@@ -19,7 +18,7 @@ import json
 import os
 import re
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,11 @@ from corpus_ja.stages.spam import LONGEST, SHORTEST, SMOOTHING, UNIT, folded
 HERE = Path(__file__).resolve().parent
 TEXTS = HERE / "spam_texts.jsonl.zst"
 WRITTEN = HERE.parent / "src" / "corpus_ja" / "stages" / "spam_ja.tsv"
-TEST = frozenset({"test"})
+TEST = frozenset({"test", "test2"})
+NOISY = ["pages_ja", "lowquality_ja"]
+HEADING = (
+    "# Weights of the spam model in thousandths; fitted by benchmarks/spam.py on texts written for corpus-ja; MIT."
+)
 LEAST_GROUPS = 4
 """Groups of spam that must have an n-gram: what fewer have is a topic's."""
 OF_GOOD, C = 8.0, 0.5
@@ -47,6 +50,7 @@ LIMIT = -0.7
 PART = re.compile(r"[ぁ-ゖァ-ヺー一-鿿々、。！？「」…・]+")
 
 Matrix = Any  # scipy's sparse matrices have no useful types
+Some = npt.NDArray[np.bool_]
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -57,7 +61,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def prose(data: Path) -> tuple[list[str], npt.NDArray[np.str_]]:
     """Good prose at large: texts that are long enough, and the file of each."""
-    paths = [*sorted((data / "prose_ja").glob("*.jsonl.zst")), *(data / "noisy" / f"{name}.jsonl.zst" for name in ("pages_ja", "lowquality_ja"))]  # fmt: skip
+    paths = [*sorted((data / "prose_ja").glob("*.jsonl.zst")), *(data / "noisy" / f"{name}.jsonl.zst" for name in NOISY)]  # fmt: skip
     texts, files = [], []
     for path in paths:
         for record in read(path):
@@ -90,87 +94,104 @@ def rates(texts: list[str], grams: list[str]) -> Matrix:
     return counts
 
 
+class Evidence:
+    """All texts as rates of the n-grams, and what each weighs in a fit."""
+
+    def __init__(self, records: list[dict[str, Any]], data: Path) -> None:
+        spam = [record for record in records if record["kind"] != "good"]
+        good = [record for record in records if record["kind"] == "good"]
+        self.grams = candidates([record for record in spam if record["hand"] not in TEST])
+        large, self.files = prose(data)
+        self.spam, self.good, self.prose = (
+            rates(texts, self.grams)
+            for texts in ([record["text"] for record in spam], [record["text"] for record in good], large)
+        )
+        self.hands = np.array([record["hand"] for record in spam])
+        self.kinds = np.array([record["kind"] for record in spam])
+        self.taught = ~np.isin(self.hands, list(TEST))
+        self.good_taught = np.array([record["hand"] not in TEST for record in good])
+        size = Counter(record["group"] for record in spam)
+        self.by_spam = np.array([size[record["group"]] ** -0.7 for record in spam])
+        size = Counter(self.files.tolist())
+        self.by_prose = np.array([size[name] ** -0.5 for name in self.files.tolist()])
+        self.by_prose *= 2 * self.by_spam[self.taught].sum() / self.by_prose.sum()
+
+    def fit(self, spam: Some, good: Some, prose: Some) -> LogisticRegression:
+        """A model of the chosen rows."""
+        rows = sparse.vstack([self.spam[spam], self.good[good], self.prose[prose]])
+        labels = np.r_[np.ones(spam.sum()), np.zeros(good.sum() + prose.sum())]
+        weights = np.r_[self.by_spam[spam], np.full(good.sum(), OF_GOOD), self.by_prose[prose]]
+        return LogisticRegression(C=C, solver="liblinear").fit(rows, labels, sample_weight=weights)
+
+    def without(self, hand: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Scores by models that were not taught the hand: of its spam, of all good texts, of the prose. The good texts
+        and the prose are each judged by the one of three models that was not taught them, the spam by their mean.
+        """
+        draw = np.random.default_rng(1)
+        of_good, of_prose = np.zeros(self.good.shape[0]), np.zeros(self.prose.shape[0])
+        fold, fold_good = draw.integers(0, 3, len(of_prose)), draw.integers(0, 3, len(of_good))
+        own = self.hands == hand
+        of_hand = np.zeros(own.sum())
+        for part in range(3):
+            model = self.fit(self.taught & ~own, self.good_taught & (fold_good != part), fold != part)
+            of_prose[fold == part] = model.decision_function(self.prose[fold == part])
+            of_good[fold_good == part] = model.decision_function(self.good[fold_good == part])
+            of_hand += model.decision_function(self.spam[own]) / 3
+        return of_hand, of_good, of_prose
+
+
+def say(evidence: Evidence, hand: str) -> None:
+    """Two lines of a hand."""
+    of_hand, of_good, of_prose = evidence.without(hand)
+    kinds = evidence.kinds[evidence.hands == hand]
+    real = ~np.isin(evidence.files, NOISY)
+    for name, limit in (("prose", float(np.quantile(of_prose[real], 1 - FALSE_ALARMS))), ("rule", LIMIT)):
+        found = [
+            f"{kind} {(of_hand[kinds == kind] > limit).mean():6.1%} of {(kinds == kind).sum():4}"
+            for kind in np.unique(kinds)
+        ]
+        taught = evidence.good_taught
+        print(
+            f"{hand:6} {name:5} {limit:5.2f}: {', '.join(found)}; wrongly: good near spam {(of_good[taught] > limit).mean():5.1%}, "
+            f"the tests' {(of_good[~taught] > limit).mean():5.1%}, prose {(of_prose[real] > limit).mean():.2%}",
+            flush=True,
+        )
+    if hand in TEST:
+        print(f"prose above {LIMIT} by file: {by_file(evidence, of_prose)}")
+
+
+def by_file(evidence: Evidence, scores: npt.NDArray[np.float64]) -> str:
+    """What part of each file is above the rule's limit."""
+    return ", ".join(
+        f"{name} {(scores[evidence.files == name] > LIMIT).mean():.2%}" for name in np.unique(evidence.files)
+    )
+
+
 def main() -> int:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = os.environ.get("CORPUS_JA_DATA", str(HERE.parent.parent / "shared" / "data"))
     parser.add_argument("--data", type=Path, default=Path(default), help="the shared data")
-    parser.add_argument("--write", action="store_true", help="write the model of all hands but the test's")
-    parser.add_argument("--hands", nargs="*", help="measure these only, and the test's")
+    parser.add_argument("--write", action="store_true", help="write the model of all hands but the tests'")
+    parser.add_argument("--hands", nargs="*", help="measure these only (default: all, none with --write)")
     asked = parser.parse_args()
     if not (asked.data / "prose_ja").is_dir():
         print(f"{asked.data}/prose_ja is not there; say where the shared data is with --data DIR.", file=sys.stderr)
         return 1
-
-    records = [record for record in read(TEXTS) if len(record["text"]) > SHORTEST]
-    spam = [record for record in records if record["kind"] != "good"]
-    good = [record for record in records if record["kind"] == "good"]
-    taught = [record for record in spam if record["hand"] not in TEST]
-    grams = candidates(taught)
-    of_spam, of_good = (rates([record["text"] for record in some], grams) for some in (spam, good))
-    large, files = prose(asked.data)
-    of_prose = rates(large, grams)
-    print(f"{len(spam)} texts of spam, {len(good)} good ones near it, {len(large)} of prose; {len(grams)} n-grams")
-
-    size: dict[str, int] = defaultdict(int)
-    for record in spam:
-        size[record["group"]] += 1
-    by_spam = np.array([size[record["group"]] ** -0.7 for record in spam])
-    by_file = {name: (files == name).sum() ** -0.5 for name in np.unique(files)}
-    by_prose = np.array([by_file[name] for name in files])
-    by_prose *= 2 * by_spam.sum() / by_prose.sum()
-    hands = np.array([record["hand"] for record in spam])
-    kinds = np.array([record["kind"] for record in spam])
-    tested = np.array([record["hand"] in TEST for record in good], dtype=bool)
-    real = ~np.isin(files, ["pages_ja", "lowquality_ja"])
-    draw = np.random.default_rng(1)
-    fold, fold_good = draw.integers(0, 3, len(large)), draw.integers(0, 3, len(good))
-
-    def fit(some_spam: Any, some_good: Any, some_prose: Any) -> LogisticRegression:
-        rows = sparse.vstack([of_spam[some_spam], of_good[some_good], of_prose[some_prose]])
-        labels = np.r_[np.ones(some_spam.sum()), np.zeros(some_good.sum() + some_prose.sum())]
-        weights = np.r_[by_spam[some_spam], np.full(some_good.sum(), OF_GOOD), by_prose[some_prose]]
-        return LogisticRegression(C=C, solver="liblinear").fit(rows, labels, sample_weight=weights)
-
-    untested = ~np.isin(hands, list(TEST))
-    for hand in [*(sorted(set(hands) - TEST) if asked.hands is None else asked.hands), *(TEST & set(hands))]:
-        # all good texts are judged by a model that was not taught them, the hand's spam by the mean of three such
-        of_prose_crossed, of_good_crossed, of_hand = (
-            np.zeros(len(large)),
-            np.zeros(len(good)),
-            np.zeros((hands == hand).sum()),
-        )
-        for part in range(3):
-            model = fit(untested & (hands != hand), (fold_good != part) & ~tested, fold != part)
-            of_prose_crossed[fold == part] = model.decision_function(of_prose[fold == part])
-            of_good_crossed[fold_good == part] = model.decision_function(of_good[fold_good == part])
-            of_hand += model.decision_function(of_spam[hands == hand]) / 3
-        limit = float(np.quantile(of_prose_crossed[real], 1 - FALSE_ALARMS))
-        for name, at in (("prose", limit), ("fixed", LIMIT)):
-            parts = [
-                f"{kind} {(of_hand[kinds[hands == hand] == kind] > at).mean():6.1%} of {(kinds[hands == hand] == kind).sum():4}"
-                for kind in ("template", "ad")
-                if (kinds[hands == hand] == kind).any()
-            ]
-            wrong = (of_good_crossed[~tested] > at).mean()
-            new = (of_good_crossed[tested] > at).mean() if tested.any() else 0
-            print(
-                f"{hand:5} {name} {at:5.2f}: {', '.join(parts)}; good near spam {wrong:5.1%}, the test's {new:5.1%}, prose {(of_prose_crossed[real] > at).mean():.2%}",
-                flush=True,
-            )
-    above = {str(name): f"{(of_prose_crossed[files == name] > LIMIT).mean():.2%}" for name in by_file}
-    print(f"above {LIMIT:.2f}, by three folds: {above}")
-    final = fit(untested, ~tested, np.ones(len(large), dtype=bool))
-    above = {str(name): f"{(final.decision_function(of_prose[files == name]) > LIMIT).mean():.2%}" for name in by_file}
+    evidence = Evidence([record for record in read(TEXTS) if len(record["text"]) > SHORTEST], asked.data)
     print(
-        f"above {LIMIT:.2f}, taught: {above}; good near spam {(final.decision_function(of_good[~tested]) > LIMIT).mean():.2%}"
+        f"spam: {evidence.taught.sum()} texts taught, {(~evidence.taught).sum()} tests'; good near it: {evidence.good_taught.sum()} "
+        f"and {(~evidence.good_taught).sum()}; prose: {len(evidence.files)}; {len(evidence.grams)} n-grams"
     )
+    chosen = asked.hands if asked.hands is not None else [] if asked.write else sorted(set(evidence.hands.tolist()))
+    for hand in chosen:
+        say(evidence, hand)
     if asked.write:
-        weights = {gram: round(UNIT * weight) for gram, weight in zip(grams, final.coef_[0], strict=True)}
-        lines = [
-            "# Weights of the spam model in thousandths; fitted by benchmarks/spam.py on texts written for corpus-ja; MIT."
-        ]
-        lines += [f"\t{round(UNIT * final.intercept_[0])}"]
+        model = evidence.fit(evidence.taught, evidence.good_taught, np.ones(len(evidence.files), dtype=bool))
+        print(f"taught prose above {LIMIT}: {by_file(evidence, model.decision_function(evidence.prose))}")
+        pairs = zip(evidence.grams, model.coef_[0], strict=True)
+        weights = {gram: round(UNIT * weight) for gram, weight in pairs}
+        lines = [HEADING, f"\t{round(UNIT * model.intercept_[0])}"]
         lines += [f"{gram}\t{weight}" for gram, weight in weights.items() if weight]
         WRITTEN.write_text("\n".join(lines) + "\n", encoding="utf-8")
         print(f"{WRITTEN}: {len(lines) - 2} n-grams, {WRITTEN.stat().st_size / 1e3:.0f} kB")

@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from corpus_ja.errors import ManifestError
 from corpus_ja.storage.manifest import Manifest, read_manifest, sha256_of
-from train.errors import TrainError
+from train.errors import TrainError, first_line
 
 Ids = npt.NDArray[np.integer[Any]]
 
@@ -304,7 +304,7 @@ def validation_documents(build: Path) -> Iterator[tuple[str, str, Ids]]:
                 path, columns=["input_ids", "seq_lengths", "source_ids", "document_ids", "piece_starts", "epochs"]
             )
         except (pa.ArrowException, OSError) as error:
-            raise TrainError(f"{path} cannot be read ({str(error).splitlines()[0]}); build again.") from error
+            raise TrainError(f"{path} cannot be read ({first_line(error)}); build again.") from error
         tokens = _flat(table["input_ids"])
         ends = np.cumsum(_flat(table["seq_lengths"]), dtype=np.int64)
         names = chain.from_iterable(table["document_ids"].to_pylist())

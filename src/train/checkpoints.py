@@ -78,7 +78,7 @@ def load(place: str, device: str = "auto", dtype: str = "float32") -> tuple[Any,
         chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError) as error:
-        raise TrainError(f"--device {device}: {str(error).splitlines()[0]}; try --device cpu.") from error
+        raise TrainError(f"--device {device}: {first_line(error)}; try --device cpu.") from error
     model, tokenizer = weights(place, folder, dtype), tokenizer_of(folder)
     if tokenizer is None:
         raise TrainError(

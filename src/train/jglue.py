@@ -29,7 +29,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from train.errors import TrainError
+from train.errors import TrainError, first_line
 
 TASKS = {"jsquad": "JSQuAD", "jcommonsenseqa": "JCommonsenseQA", "jnli": "JNLI"}
 """The tasks in the order of the table, with the names people write."""
@@ -295,7 +295,7 @@ def _records(path: Path) -> Iterable[dict[str, Any]]:
         except json.JSONDecodeError:
             whole = [json.loads(line) for line in text.split("\n") if line.strip()]
     except (OSError, EOFError, ValueError) as error:  # pyarrow's errors are ValueErrors or OSErrors
-        raise TrainError(f"{path} cannot be read ({str(error).splitlines()[0]}); download the file again.") from error
+        raise TrainError(f"{path} cannot be read ({first_line(error)}); download the file again.") from error
     if isinstance(whole, dict) and "data" in whole:
         return _flattened(whole["data"])
     return whole if isinstance(whole, list) else [whole]
@@ -399,7 +399,7 @@ def fetch(name: str, tasks: Sequence[str], revision: str | None = None) -> Path:
         except (RepositoryNotFoundError, HFValidationError) as error:
             raise TrainError(f"--jglue: {name} is neither a folder nor a data set of the Hub; {advice}.") from error
         except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
-            problem = problem or (str(error).splitlines()[0] if str(error) else type(error).__name__)
+            problem = problem or first_line(error)
             continue
         names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
         if any(fnmatch.fnmatch(one, pattern) for one in names for pattern in patterns):

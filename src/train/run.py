@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from train.config import DECIDED, Recipe, load_recipe, recipes, resolved
-from train.errors import TrainError
+from train.errors import TrainError, first_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -177,7 +177,7 @@ def dry_run(recipe: Recipe) -> int:
             config = AutoConfig.from_pretrained(chosen.source, revision=chosen.revision)
             config.vocab_size = max(config.vocab_size, vocabulary) if chosen.extend else config.vocab_size
     except (OSError, ValueError, KeyError) as error:
-        raise TrainError(f"model: its config cannot be read: {(str(error).splitlines() or [''])[0]}") from error
+        raise TrainError(f"model: its config cannot be read: {first_line(error)}") from error
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     model.tie_weights()

@@ -181,10 +181,9 @@ def _chain(text: pl.Expr, settings: Clean) -> pl.Expr:
 
 _ENDS = 150  # lines looked at from either end
 _LONGEST = 60  # characters of a menu's line
+_MANUALS_SAY = {"アーカイブ", "カテゴリ", "カテゴリー"}  # only an entry when it is all of one
 _SAYS_MENU = re.compile(
-    "|".join(
-        re.escape(word) for word in MENU_WORDS if word not in {"アーカイブ", "カテゴリ", "カテゴリー"}
-    )  # manuals have them
+    "|".join(re.escape(word) for word in MENU_WORDS if word not in _MANUALS_SAY)
     + r"|(?i:\b(?:"
     + "|".join(re.escape(word) for word in ENGLISH_MENU_WORDS)
     + r")\b)|\([cC]\)|[|｜].*[|｜]|いいね[!！]|URLをコピー|文字サイズ|前に戻る|^現在位置|^現在の位置|^この記事を(?:シェア|共有)"
@@ -214,6 +213,8 @@ _PROSE_END = re.compile(
 _KANA = re.compile(r"[ぁ-ん]")
 _CODE_ALONE = re.compile(r"^[ \t　]|[{};=`]|->|\(\)|^[「『]|^[#$|]")
 _CODE = re.compile(_CODE_ALONE.pattern + r"|[「『]|^[^：]{1,12}：")
+_ROW = 4
+"""Entries on one line that make it a menu, whatever else it looks like."""
 _SPARSE = 4
 """Most other lines for each line that says what menus say: side bars list headlines, but not many under one heading."""
 _SURE = 5
@@ -225,9 +226,8 @@ def _is_prose(line: str) -> bool:
         return True  # no menu has such a line, and the expressions below are made for short ones
     if len(line) <= 2 * _LONGEST and (_COPYRIGHT.search(line) is not None or _NOTICE.search(line) is not None):
         return False
-    if _entries(line) >= 4:
-        return False
-    return _PROSE_END.search(line) is not None or (len(line) >= 40 and len(_KANA.findall(line)) * 5 >= len(line))
+    prose = _PROSE_END.search(line) is not None or (len(line) >= 40 and len(_KANA.findall(line)) * 5 >= len(line))
+    return prose and _entries(line) < _ROW
 
 
 def _entries(line: str) -> int:
@@ -243,14 +243,14 @@ def _entries(line: str) -> int:
 
 
 def _says_menu(line: str) -> int:
-    """How much a short line says what menus say: 0, 1 or more."""
+    """How much a short line, or a row of entries, says what menus say: 0, 1 or more."""
+    entries = _entries(line)
     if len(line) > _LONGEST:
-        entries = _entries(line)
-        return entries if entries >= 4 else int(len(line) <= 2 * _LONGEST and _NOTICE.search(line) is not None)
-    if _CODE.search(line) is not None and _entries(line) < 4:
+        return entries if entries >= _ROW else int(len(line) <= 2 * _LONGEST and _NOTICE.search(line) is not None)
+    if entries < _ROW and _CODE.search(line) is not None:
         return 0
     trail = 2 * (_TRAIL.search(line) is not None)
-    return trail + bool(_SAYS_MENU.search(line) or _NOTICE.search(line) or _entries(line))
+    return trail + bool(entries or _SAYS_MENU.search(line) or _NOTICE.search(line))
 
 
 def trim_menus(text: str) -> str:
@@ -280,7 +280,8 @@ def _menu(lines: list[str], *, title: bool = True) -> tuple[int, int]:
 
     With `title`, what stands outside of the menu is kept, where it is longer than a menu's entries.
     """
-    evidence = [place for place, line in enumerate(lines) for _ in range(_says_menu(line))]
+    says = [_says_menu(line) for line in lines]
+    evidence = [place for place, much in enumerate(says) for _ in range(much)]
     if len(evidence) < 2:
         return 0, 0
     begin, end = evidence[0], evidence[-1] + 1
@@ -292,7 +293,7 @@ def _menu(lines: list[str], *, title: bool = True) -> tuple[int, int]:
     while end < len(lines) - 1 and len(lines[end]) <= 8 and any(lines[end + 1 :]):
         end += 1
     plain = _CODE if len(evidence) < _SURE else _CODE_ALONE
-    between = [line for line in lines[begin:end] if line and not _says_menu(line)]
+    between = [line for line, much in zip(lines[begin:end], says[begin:end], strict=True) if line and not much]
     if len(between) > _SPARSE * len(set(evidence)):
         return 0, 0
     if any(len(line) > _LONGEST or (plain.search(line) is not None and line.strip("- ")) for line in between):

@@ -53,9 +53,15 @@ def test_the_shipped_model_is_looked_up_whole() -> None:
     assert 10_000 < len(weights) < 100_000
     model = spam.shipped()
     assert model.bias == bias
-    assert sorted(model.keys[model.keys > 0].tolist()) == sorted(
-        sum(ord(letter) << 16 * place for place, letter in enumerate(reversed(gram))) for gram in weights
-    )
+    numbers = {
+        entry >> width: (entry & 0xFFFF) - own
+        for table, width, own in ((model.pairs, 32, 1), (model.triples, 16, 0))
+        for entry in table.ravel().tolist()
+        if entry and entry & 0xFFFF >= own
+    }
+    packed = [sum(ord(letter) << 16 * place for place, letter in enumerate(reversed(gram))) for gram in weights]
+    assert [model.weights[numbers.pop(key)] for key in packed] == list(weights.values())
+    assert not numbers
     text = "朝の港には誰もいなかった。船は出たあとで、網だけが干してあった！" * 9
     assert scored([text])[0] == pytest.approx(plainly(text, dict(weights), bias))
 
@@ -64,6 +70,9 @@ def test_what_does_not_fit_a_key_is_refused() -> None:
     for gram in ("あ", "今だけ無"):
         with pytest.raises(ValueError, match="2 to 3 letters"):
             spam.make({gram: 1}, 0)
+    many = {chr(one) + chr(other): 1 for one in range(0x4E00, 0x4F00) for other in range(0x5000, 0x5100)}
+    with pytest.raises(ValueError, match="65,536 n-grams are more than 65,534"):
+        spam.make(many, 0)
 
 
 PITCH = """肩こりに悩んで二十年、ようやく出会えました。寝るだけで首が楽になると評判の枕が、いまなら初回に限り四千九百八十円でお求めいただけます。

@@ -9,7 +9,7 @@ characters, with 300 added to the length so that short texts are judged with car
 rate, plus a bias: log-odds of spam among the texts that the model was taught.
 
 One Numba pass packs up to three code points into a 64-bit key, so that a key is an n-gram and not a hash of it, and
-asks a table of bits by pairs of letters before it looks one up. What it costs and what it finds is in
+looks three letters up only where two of them say that there may be something. What it costs and what it finds is in
 docs/decisions.md. Rejected: fastText's classifier (takes its n-grams word by word, and Japanese has no words), longer
 n-grams (of unseen hands' texts they found no more), a few hundred n-grams instead of thousands (a quarter fewer found),
 and lists of selling phrases (found 3% of unseen hands' advertisements).
@@ -35,7 +35,12 @@ SHORTEST = 200
 """Characters without white space from which on the score says anything; shorter texts were not taught."""
 UNIT = 1000
 """Parts of the file's weights: 250 is a weight of 0.25."""
-_PAIRS = 1 << 17
+_MOVES = 200
+"""Entries moved for one until a larger table is tried."""
+_PIECE = 2_048
+"""Characters looked up at once."""
+_MOST = (1 << 16) - 2
+"""N-grams of a model, whose numbers have sixteen bits."""
 FOLDED = {"!": "！", "?": "？"}
 """Letters that count as others."""
 _FOLD = str.maketrans("".join(FOLDED), "".join(FOLDED.values()))
@@ -46,41 +51,62 @@ class Model(NamedTuple):
 
     letters: npt.NDArray[np.uint16]
     """By code point under 65,536: the code point that it counts as, 0 for what stands in no n-gram; shape (65536,)."""
-    keys: npt.NDArray[np.uint64]
-    """Open addressing: packed n-grams, 0 where a slot is free; shape (slots,)."""
-    places: npt.NDArray[np.int32]
-    """The n-gram's number in each slot; shape (slots,)."""
-    weights: npt.NDArray[np.int64]
+    pairs: npt.NDArray[np.uint64]
+    """Open addressing, 0 where a slot is free, of every pair that is an n-gram or ends one: the pair in the upper half;
+    below it, 1 where it ends one of three, times 65,536, plus its own number and 1, or 0 if it has none; shape (slots,)."""
+    triples: npt.NDArray[np.uint64]
+    """The same of n-grams of three: the three times 65,536, plus their number; shape (slots,)."""
+    weights: npt.NDArray[np.int32]
     """In parts of `UNIT`, by number; shape (n-grams,)."""
-    pairs: npt.NDArray[np.uint8]
-    """By a pair of letters: bit n - 2 is set when an n-gram of n letters may end in it; shape (131072,)."""
     bias: int
     """In parts of `UNIT`."""
 
 
 def make(weights: Mapping[str, int], bias: int) -> Model:
-    """A model of n-grams (2 or 3 code points under 65,536, none of `FOLDED`) and their weights."""
+    """A model of n-grams (2 or 3 code points under 65,536, none of `FOLDED`, `_MOST` at most) and their weights."""
+    if len(weights) > _MOST:
+        raise ValueError(f"{len(weights):,} n-grams are more than {_MOST:,}")
     letters = np.zeros(1 << 16, dtype=np.uint16)
     for letter in {letter for gram in weights for letter in gram}:
         letters[ord(letter)] = ord(letter)
     for written, meant in FOLDED.items():
         letters[ord(written)] = letters[ord(meant)]
-    slots = 1 << max(4, (4 * len(weights)).bit_length())
-    keys = np.zeros(slots, dtype=np.uint64)
-    places = np.zeros(slots, dtype=np.int32)
-    pairs = np.zeros(_PAIRS, dtype=np.uint8)
+    pairs: dict[int, int] = {}
+    triples: dict[int, int] = {}
     for number, gram in enumerate(weights):
-        if not 2 <= len(gram) <= LONGEST:
+        packed = functools.reduce(lambda key, letter: key << 16 | ord(letter), gram, 0)
+        if len(gram) == LONGEST:
+            triples[packed] = number
+            pairs[packed & 0xFFFFFFFF] = pairs.get(packed & 0xFFFFFFFF, 0) | 1 << 16
+        elif len(gram) == LONGEST - 1:
+            pairs[packed] = pairs.get(packed, 0) | number + 1
+        else:
             raise ValueError(f"{gram!r} has not 2 to {LONGEST} letters")
-        key = 0
-        for letter in gram:
-            key = key << 16 | ord(letter)
-        slot = _slot_of(key) & (slots - 1)
-        while keys[slot]:
-            slot = (slot + 1) & (slots - 1)
-        keys[slot], places[slot] = key, number
-        pairs[_slot_of(key & 0xFFFFFFFF) & (_PAIRS - 1)] |= 1 << len(gram) - 2
-    return Model(letters, keys, places, np.array(list(weights.values()), dtype=np.int64), pairs, bias)
+    values = np.array(list(weights.values()), dtype=np.int32)
+    return Model(letters, _nests(pairs, 32), _nests(triples, 16), values, bias)
+
+
+def _nests(entries: Mapping[int, int], width: int) -> npt.NDArray[np.uint64]:
+    """A cuckoo table of keys with `width` bits of value below each: every key lies in one of two places, in the first
+    row or in the second. Shape (2, slots).
+    """
+    slots = 1 << max(4, len(entries).bit_length())
+    while True:
+        table = [[0] * slots, [0] * slots]
+        for key, value in entries.items():
+            entry = key << width | value
+            for turn in range(_MOVES):
+                row = turn % 2
+                mixed = (entry >> width) * 0x9E3779B97F4A7C15 & (1 << 64) - 1  # as the kernel reckons it
+                place = mixed >> (40 if row else 20) & slots - 1
+                entry, table[row][place] = table[row][place], entry
+                if not entry:
+                    break
+            else:
+                break
+        else:
+            return np.array(table, dtype=np.uint64)
+        slots *= 2
 
 
 def folded(text: str) -> str:
@@ -114,56 +140,53 @@ def score(
     return out / UNIT
 
 
-def _slot_of(key: int) -> int:
-    """Where a packed n-gram is looked for, before the table's size is known; as the kernel reckons it."""
-    return (key * 0x9E3779B97F4A7C15 & (1 << 64) - 1) >> 32
+@njit(cache=True, nogil=True, forceinline=True)
+def _found(first, second, key, width, mask, gates):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
+    """The key's entry, or 0, without a branch, which would be as good as chance: both of its places are looked at, and
+    `gates` is 0 and all ones. (The compiler makes a branch of a product with a comparison, and takes twice as long.)
+    """
+    mixed = key * np.uint64(0x9E3779B97F4A7C15)
+    one, other = first[(mixed >> np.uint64(20)) & mask], second[(mixed >> np.uint64(40)) & mask]
+    return (one & gates[np.uint64(one >> width == key)]) | (other & gates[np.uint64(other >> width == key)])
 
 
 @njit(cache=True, nogil=True)
-def _score(points, offsets, kinds, letters, keys, places, weights, pairs, bias, smoothing, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
-    mask = np.uint64(len(keys) - 1)
-    pair_mask = np.uint64(len(pairs) - 1)
-    odd = np.uint64(0x9E3779B97F4A7C15)
-    half = np.uint64(32)
-    bits = np.uint64(16)
-    widths = np.array([0, 0, (1 << 32) - 1, (1 << 48) - 1], dtype=np.uint64)
-    stamps = np.full(len(weights), -1, dtype=np.int64)
-    counts = np.zeros(len(weights), dtype=np.int64)
+def _score(points, offsets, kinds, letters, pairs, triples, weights, bias, smoothing, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
+    pair_mask, triple_mask = np.uint64(pairs.shape[1] - 1), np.uint64(triples.shape[1] - 1)
+    pairs_first, pairs_second, triples_first, triples_second = pairs[0], pairs[1], triples[0], triples[1]
+    one, half, quarter = np.uint64(1), np.uint64(32), np.uint64(16)
+    number_of = np.uint64((1 << 16) - 1)
+    tally = np.zeros(len(weights), dtype=np.int64)  # the last document with the n-gram times 2³², plus how often
+    gates = np.array([0, (1 << 64) - 1], dtype=np.uint64)
+    hits, keys = np.empty(2 * _PIECE, dtype=np.uint16), np.empty(_PIECE, dtype=np.uint64)
     for document in range(len(offsets) - 1):
-        begin, end = offsets[document], offsets[document + 1]
+        begin, end = np.uint64(offsets[document]), np.uint64(offsets[document + 1])
         length = 0
         for i in range(begin, end):
             kind = kinds[points[i]] & 15
-            length += kind != SPACE and kind != NEWLINE
+            length += (kind != SPACE) & (kind != NEWLINE)
         most = (length + 999) // 1000
-        total = 0
+        total, none = np.int64(0), np.int64(document + 1) << 32
         key = np.uint64(0)
-        run = 0
-        for i in range(begin, end):
-            c = points[i]
-            letter = letters[c] if c < 65536 else np.uint16(0)
-            if letter == 0:
-                run = 0
-                continue
-            run += 1
-            key = (key << bits) | np.uint64(letter)
-            if run < 2:
-                continue
-            lengths = pairs[(((key & widths[2]) * odd) >> half) & pair_mask]
-            for n in range(2, min(run, 3) + 1):
-                if not lengths >> (n - 2) & 1:
-                    continue
-                gram = key & widths[n]
-                slot = ((gram * odd) >> half) & mask
-                while keys[slot] != 0 and keys[slot] != gram:
-                    slot = (slot + np.uint64(1)) & mask
-                if keys[slot] == 0:
-                    continue
-                place = places[slot]
-                if stamps[place] != document:
-                    stamps[place] = document
-                    counts[place] = 0
-                if counts[place] < most:
-                    counts[place] += 1
-                    total += weights[place]
+        for first in range(begin, end, np.uint64(_PIECE)):
+            hit, waiting = np.uint64(0), np.uint64(0)
+            for i in range(first, min(first + np.uint64(_PIECE), end)):
+                c = points[i]
+                # what is no letter is a 0, and no n-gram has one
+                key = (key << quarter) | np.uint64(letters[c & np.uint32(0xFFFF)] * (c < 65536))
+                entry = _found(pairs_first, pairs_second, key & np.uint64(0xFFFFFFFF), half, pair_mask, gates)
+                hits[hit] = (entry & number_of) - one
+                hit += np.uint64((entry & number_of) > 0)
+                keys[waiting] = key & np.uint64((1 << 48) - 1)
+                waiting += (entry >> quarter) & one
+            for place in range(waiting):
+                entry = _found(triples_first, triples_second, keys[place], quarter, triple_mask, gates)
+                hits[hit] = entry & number_of
+                hit += np.uint64(entry > 0)
+            for place in range(hit):
+                own = np.uint64(hits[place])
+                count = max(tally[own], none)
+                counts = count - none < most
+                tally[own] = count + counts
+                total += weights[own] * counts
         out[document] = bias + 1000.0 * total / (length + smoothing)

@@ -463,10 +463,9 @@ def test_word_ngrams_counted_with_little_room_are_those_counted_with_much(
     (commonest, times) = Counter(sequences).most_common(1)[0]
     assert (best, sequences[first]) == (times, commonest)
     assert first == sequences.index(commonest)
-    hit = np.zeros(64, dtype=np.uint8)
-    single = grams._single_sequences(before, prefix, count, n, powers, hit, windows, slots)
-    assert single == sum(times == 1 for times in Counter(sequences).values())
     places = np.arange(count, dtype=np.uint32)
+    single = grams._single_sequences(before, prefix, count, n, powers, places, slots)
+    assert single == sum(times == 1 for times in Counter(sequences).values())
     assert grams._repeated_characters(before, prefix, count, n, powers, places, slots) == find_all_duplicate(words, n)
 
 

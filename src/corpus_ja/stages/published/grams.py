@@ -609,34 +609,21 @@ def _top_sequence(before, prefix, count, n, powers, most, sketch, at, slots, cou
 
 
 @njit(cache=True, nogil=True)
-def _single_sequences(before, prefix, count, n, powers, places_hit, at, slots):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
-    """How many times n words in a row stand nowhere else."""
-    total = np.uint64(count - n + 1)
-    n = np.uint64(n)
-    size = _room(total, 8, len(places_hit))
-    places_hit[:size] = np.uint8(0)
-    mask = np.uint64(size - 1)
-    for place in range(total):
-        at[place] = _sequence(before, prefix, place, n, powers) & mask
-    for place in range(total):
-        slot = at[place]
-        places_hit[slot] = 1 + (places_hit[slot] > 0)
-    chosen = 0
-    for place in range(total):
-        chosen += places_hit[at[place]] > 1
-    single = np.int64(total) - chosen
+def _single_sequences(before, prefix, count, n, powers, candidates, slots):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
+    """How many times n words in a row stand nowhere else. What stands at no candidate is known to stand once."""
+    n, twice = np.uint64(n), np.uint64(2)
+    chosen = len(candidates)
+    while chosen and candidates[chosen - 1] + n > count:
+        chosen -= 1
     room = _room(chosen, 2, len(slots))
     inner = np.uint64(room - 1)
-    twice = np.uint64(2)
     parts, part = 1, 0
     among = 0
     while part < parts:
         slots[:room] = np.uint64(0)
         used = 0
-        for place in range(total):
-            if places_hit[at[place]] < 2:
-                continue
-            mixed = _sequence(before, prefix, place, n, powers)
+        for j in range(np.uint64(chosen)):
+            mixed = _sequence(before, prefix, np.uint64(candidates[j]), n, powers)
             if parts > 1 and _part(mixed, parts) != np.uint64(part):
                 continue
             entry = (mixed | np.uint64(1)) & ~twice
@@ -655,8 +642,7 @@ def _single_sequences(before, prefix, count, n, powers, places_hit, at, slots): 
         part += 1
         if 4 * used > 3 * room:  # begin again in smaller parts
             parts, part, among = 4 * parts, 0, 0
-    single += among
-    return single
+    return count - np.int64(n) + 1 - chosen + among
 
 
 @njit(cache=True, nogil=True)
@@ -738,7 +724,7 @@ def _word_ngrams(points, offsets, marks, transitions, wanted, out):  # type: ign
             size = _room(count, 2, 2 * _AT_ONCE)
             slots = np.zeros(size, dtype=np.uint64)
             counts, firsts = np.zeros(size, dtype=np.uint32), np.zeros(size, dtype=np.uint32)
-        if steps:
+        if steps or singles:
             size = _room(count, 8, len(places_hit))
             places_hit[:size] = np.uint8(0)
             mask = np.uint32(size - 1)
@@ -752,12 +738,13 @@ def _word_ngrams(points, offsets, marks, transitions, wanted, out):  # type: ign
                 twice = places_hit[windows[place] & mask] > 1
                 windows[chosen] = place
                 chosen += np.uint64(short | twice)
+            candidates = windows[:chosen]
             for n in (5, 6, 7, 8, 9, 10):
                 if wanted[n] & 2:
-                    counted[2 + n] = _repeated_characters(before, prefix, count, n, powers, windows[:chosen], slots)
-        if singles and count >= 7:
-            counted[13] = count - 6
-            counted[14] = _single_sequences(before, prefix, count, 7, powers, places_hit, windows, slots)
+                    counted[2 + n] = _repeated_characters(before, prefix, count, n, powers, candidates, slots)
+            if singles and count >= 7:
+                counted[13] = count - 6
+                counted[14] = _single_sequences(before, prefix, count, 7, powers, candidates, slots)
         if tops and count >= 2:
             most = _sketch_pairs(before, prefix, count, powers, sketch, windows)
             most = (3 * most + 3) // 4  # the fullest place holds more than one pair: begin a little lower

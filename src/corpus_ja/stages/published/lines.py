@@ -22,29 +22,47 @@ from corpus_ja.stages.published.alphabet import (
 )
 from corpus_ja.stages.published.quotients import share
 
+_SLOTS = 1 << 14
+"""Slots of a set of hashes to begin with, lent to every document; only a longer set is made for one."""
+
 
 @njit(cache=True, nogil=True)
-def _add(slots, used, value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
-    """Put a hash into a growing set: the set, how many it holds, and whether the hash was new."""
-    if 2 * used >= len(slots):
-        old = slots
-        slots = np.zeros(2 * len(old), dtype=np.uint64)
-        mask = np.uint64(len(slots) - 1)
-        for entry in old:
-            if entry:
-                slot = (entry >> np.uint64(20)) & mask
-                while slots[slot]:
-                    slot = (slot + np.uint64(1)) & mask
-                slots[slot] = entry
-    mask = np.uint64(len(slots) - 1)
+def _begun(slots, characters):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
+    """Empty as much of a set as a document of so many characters is likely to need; its size."""
+    size = 64
+    while 8 * size < characters and size < len(slots):
+        size *= 2
+    slots[:size] = np.uint64(0)
+    return size
+
+
+@njit(cache=True, nogil=True)
+def _grown(slots, size):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
+    """The same set with twice as many slots, of its own."""
+    larger = np.zeros(2 * size, dtype=np.uint64)
+    mask = np.uint64(2 * size - 1)
+    for place in range(size):
+        entry = slots[place]
+        if entry:
+            slot = (entry >> np.uint64(20)) & mask
+            while larger[slot]:
+                slot = (slot + np.uint64(1)) & mask
+            larger[slot] = entry
+    return larger
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _new(slots, size, value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
+    """Put a hash into a set with room for it; whether it was not there."""
+    mask = np.uint64(size - 1)
     value |= np.uint64(1)  # zero marks an empty slot
     slot = (value >> np.uint64(20)) & mask
     while slots[slot]:
         if slots[slot] == value:
-            return slots, used, False
+            return False
         slot = (slot + np.uint64(1)) & mask
     slots[slot] = value
-    return slots, used + 1, True
+    return True
 
 
 @njit(cache=True, nogil=True)
@@ -81,57 +99,72 @@ def _swallow(points, offsets, marks, out):  # type: ignore[no-untyped-def]  # no
     """Lines between newlines, blank ones too; sentences inside a line up to one of 。．！？!?; an end without a "
     "sentence is in neither.
     """
+    lent_to_lines, lent = np.empty(_SLOTS, dtype=np.uint64), np.empty(_SLOTS, dtype=np.uint64)
     for document in range(len(offsets) - 1):
         start, end = offsets[document], offsets[document + 1]
         hiragana = katakana = japanese = lines = line_characters = sentences = sentence_characters = 0
         repeated_lines = repeated_line_characters = repeated_sentences = repeated_sentence_characters = longest = (
             ellipses
         ) = 0
-        line_slots, line_used = np.zeros(64, dtype=np.uint64), 0
-        slots, used = np.zeros(64, dtype=np.uint64), 0
-        line_hash = sentence_hash = np.uint64(0)
-        line = sentence = 0
-        last = np.uint32(0)
-        for i in range(start, end + 1):
-            c = points[i] if i < end else np.uint32(10)
-            mark = marks[c]
-            closes = False
-            if c == 10:
-                closes = sentence > 0
-            else:
+        line_slots, slots = lent_to_lines, lent
+        line_size, size = _begun(line_slots, end - start), _begun(slots, end - start)
+        line_used = used = 0
+        line_hash = np.uint64(0)
+        line = 0
+        first, last = np.uint64(start), np.uint64(end)
+        place = first
+        while place <= last:
+            sentence_hash = np.uint64(0)
+            ending = newline = False
+            while place < last and not (ending or newline):
+                c = points[place]
+                mark = marks[c]
                 hiragana += (mark & HIRAGANA) > 0
                 katakana += (mark & KATAKANA) > 0
                 japanese += (mark & (HIRAGANA | KATAKANA | KANJI | KUTEN | TOTEN)) > 0
                 ending = (mark & SENTENCE_END) > 0
-                if sentence or not ending:
-                    sentence += 1
-                    line += 1
-                    sentence_hash = _stepped(sentence_hash, c)
-                    line_hash = _stepped(line_hash, c)
-                    if not mark & SPACE:
-                        last = c
-                    closes = ending
-            if closes:
+                newline = c == 10
+                before, sentence_hash = sentence_hash, _stepped(sentence_hash, c)
+                place += np.uint64(1)
+            after = place - np.uint64(newline)  # the end belongs to the sentence, the newline does not
+            sentence = np.int64(after - first)
+            if sentence > ending:
+                if newline:
+                    sentence_hash = before
                 sentences += 1
                 sentence_characters += sentence
+                line += sentence
                 longest = max(longest, sentence)
-                ellipses += last == 0x30FB or last == 0x2026
-                slots, used, new = _add(slots, used, sentence_hash)
+                final = after - np.uint64(1)
+                while final > first and marks[points[final]] & SPACE:
+                    final -= np.uint64(1)
+                ellipses += points[final] == 0x30FB or points[final] == 0x2026
+                # a line is its sentences, and the same characters are cut alike
+                line_hash = line_hash * np.uint64(0xBF58476D1CE4E5B9) + sentence_hash
+                if 2 * used >= size:
+                    slots = _grown(slots, size)
+                    size *= 2
+                new = _new(slots, size, sentence_hash)
+                used += new
                 if not new:
                     repeated_sentences += 1
                     repeated_sentence_characters += sentence
-                sentence = 0
-                sentence_hash = np.uint64(0)
-                last = np.uint32(0)
-            if c == 10:
+            if not ending:
                 lines += 1
                 line_characters += line
-                line_slots, line_used, new = _add(line_slots, line_used, line_hash)
+                if 2 * line_used >= line_size:
+                    line_slots = _grown(line_slots, line_size)
+                    line_size *= 2
+                new = _new(line_slots, line_size, line_hash)
+                line_used += new
                 if not new:
                     repeated_lines += 1
                     repeated_line_characters += line
                 line = 0
                 line_hash = np.uint64(0)
+                if not newline:
+                    break
+            first = place
         # fmt: off
         out[document] = np.array((
             hiragana, katakana, japanese, lines, repeated_lines, repeated_line_characters, line_characters, sentences,
@@ -176,6 +209,7 @@ LINE_COUNTS = (
 @njit(cache=True, nogil=True)
 def _lines(points, offsets, marks, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
     """Every count over lines and paragraphs but Swallow's; a line means what each set means by it."""
+    lent = np.empty(_SLOTS, dtype=np.uint64)
     for document in range(len(offsets) - 1):
         start, end = offsets[document], offsets[document + 1]
         newlines = 0
@@ -186,51 +220,66 @@ def _lines(points, offsets, marks, out):  # type: ignore[no-untyped-def]  # noqa
         special = longest_run = run = gopher_lines = repeated_lines = repeated_line_characters = 0
         broken_lines = bullet_lines = ellipsis_lines = filled = terminal = to_30 = repeated_filled = 0
         ellipsis_newlines = to_10 = to_100 = header = footer = letters = 0
-        slots, used = np.zeros(64, dtype=np.uint64), 0
+        slots, size, used = lent, _begun(lent, end - start), 0
         value = np.uint64(0)
-        line = line_bytes = number = 0
+        line_bytes = number = 0
         has_text = False
-        first_in_break = last_in_break = -1
-        break_start = start
-        before = np.uint32(10)
-        for i in range(start, end + 1):
-            c = points[i] if i < end else np.uint32(10)
-            mark = marks[c]
-            if i < end:
+        first, last = np.uint64(start), np.uint64(end)
+        place = line_start = break_start = first
+        before = np.uint32(0x110000)  # no character
+        c = np.uint32(10)
+        while place <= last:
+            closes = False
+            while place < last:
+                c = points[place]
+                mark = marks[c]
                 special += (mark & SPECIAL) > 0
                 letters += (mark & LETTER_OR_MARK) > 0
-                run = run + 1 if i > start and c == before else 1
+                run = run * (c == before) + 1
                 longest_run = max(longest_run, run)
+                closes = (mark & BREAK) > 0
+                if closes:
+                    break
+                value = _stepped(value, c)
+                line_bytes += 1 + int(c > 0x7F) + int(c > 0x7FF) + int(c > 0xFFFF)
+                before = c
+                place += np.uint64(1)
+            if not closes:
+                c = np.uint32(10)  # what closes the last line
             # lines as str.splitlines cuts them
-            if (i < end and mark & BREAK) or (i == end and i > break_start):
-                if not (c == 10 and i < end and i > start and before == 13):
-                    broken_lines += 1
-                    if first_in_break >= 0:
-                        opening = points[first_in_break]
-                        bullet_lines += opening == 0x2022 or opening == 45
-                        closing = points[last_in_break]
-                        ellipsis_lines += closing == 0x2026 or (
-                            closing == 46
-                            and last_in_break - 2 >= break_start
-                            and points[last_in_break - 1] == 46
-                            and points[last_in_break - 2] == 46
-                        )
-                break_start = i + 1
-                first_in_break = last_in_break = -1
-            elif i < end and not mark & SPACE:
-                if first_in_break < 0:
-                    first_in_break = i
-                last_in_break = i
+            opening, closing = break_start, place
+            while opening < place and marks[points[opening]] & SPACE:
+                opening += np.uint64(1)
+            while closing > opening and marks[points[closing - np.uint64(1)]] & SPACE:
+                closing -= np.uint64(1)
+            filled_break = closing > opening
+            if (closes or place > break_start) and not (closes and c == 10 and before == 13):
+                broken_lines += 1
+                if filled_break:
+                    bullet_lines += points[opening] == 0x2022 or points[opening] == 45
+                    final = points[closing - np.uint64(1)]
+                    ellipsis_lines += final == 0x2026 or (
+                        final == 46
+                        and closing >= break_start + np.uint64(3)
+                        and points[closing - np.uint64(2)] == 46
+                        and points[closing - np.uint64(3)] == 46
+                    )
+            break_start = place + np.uint64(1)
+            has_text = has_text or filled_break
             # lines between newlines
             if c != 10:
                 value = _stepped(value, c)
-                line += 1
-                line_bytes += 1 + int(c > 0x7F) + int(c > 0x7FF) + int(c > 0xFFFF)
-                has_text = has_text or not mark & SPACE
+                line_bytes += 1 + int(c > 0x7F) + int(c > 0x7FF)
+                has_text = has_text or not marks[c] & SPACE
             else:
+                line = np.int64(place - line_start)
                 if line:
                     gopher_lines += 1
-                    slots, used, new = _add(slots, used, value)
+                    if 2 * used >= size:
+                        slots = _grown(slots, size)
+                        size *= 2
+                    new = _new(slots, size, value)
+                    used += new
                     if not new:
                         repeated_lines += 1
                         repeated_line_characters += line
@@ -241,44 +290,56 @@ def _lines(points, offsets, marks, out):  # type: ignore[no-untyped-def]  # noqa
                         if not new:
                             repeated_filled += line
                 to_10 += line <= 10
-                if i < end:
+                if closes:
                     ellipsis_newlines += line >= 1 and (
-                        before == 0x2026 or (line >= 3 and before == 46 and points[i - 2] == 46 and points[i - 3] == 46)
+                        before == 0x2026
+                        or (
+                            line >= 3
+                            and before == 46
+                            and points[place - np.uint64(2)] == 46
+                            and points[place - np.uint64(3)] == 46
+                        )
                     )
-                if i < end or line:
-                    returned = line > 0 and before == 13 and i < end
+                if closes or line:
+                    returned = line > 0 and before == 13 and closes
                     to_100 += line - returned <= 100
                     header += number < fifth and line_bytes - returned < 100
                     footer += number >= oscar_lines - fifth and line_bytes - returned < 100
                     number += 1
                 value = np.uint64(0)
-                line = line_bytes = 0
+                line_bytes = 0
                 has_text = False
+                line_start = place + np.uint64(1)
             before = c
+            place += np.uint64(1)
         # the cut at runs of newlines leaves an empty line before a first and after a last newline
         if end > start:
             edges = (points[start] == 10) + (points[end - 1] == 10)
             gopher_lines += edges
             repeated_lines += edges == 2
-        first, last = start, end
-        while first < last and marks[points[first]] & SPACE:
-            first += 1
-        while last > first and marks[points[last - 1]] & SPACE:
-            last -= 1
+        opening, closing = start, end
+        while opening < closing and marks[points[opening]] & SPACE:
+            opening += 1
+        while closing > opening and marks[points[closing - 1]] & SPACE:
+            closing -= 1
         paragraphs = repeated_paragraphs = repeated_paragraph_characters = paragraph = 0
-        slots, used = np.zeros(64, dtype=np.uint64), 0
+        slots, size, used = lent, _begun(lent, end - start), 0
         value = np.uint64(0)
-        i = first
-        while i <= last:
-            if i == last or (points[i] == 10 and points[i + 1] == 10):
+        i = opening
+        while i <= closing:
+            if i == closing or (points[i] == 10 and points[i + 1] == 10):
                 paragraphs += 1
-                slots, used, new = _add(slots, used, value)
+                if 2 * used >= size:
+                    slots = _grown(slots, size)
+                    size *= 2
+                new = _new(slots, size, value)
+                used += new
                 if not new:
                     repeated_paragraphs += 1
                     repeated_paragraph_characters += paragraph
                 value = np.uint64(0)
                 paragraph = 0
-                if i == last:
+                if i == closing:
                     break
                 while points[i] == 10:
                     i += 1

@@ -66,6 +66,11 @@ def _new(slots, size, value):  # type: ignore[no-untyped-def]  # noqa: ANN001, A
 
 
 @njit(cache=True, nogil=True)
+def _length(first, after):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
+    return np.int64(after - first)
+
+
+@njit(cache=True, nogil=True)
 def _stepped(value, c):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
     value = (value ^ (np.uint64(c) + np.uint64(1))) * np.uint64(0x9E3779B97F4A7C15)
     return value ^ (value >> np.uint64(31))
@@ -99,6 +104,7 @@ def _swallow(points, offsets, marks, out):  # type: ignore[no-untyped-def]  # no
     """Lines between newlines, blank ones too; sentences inside a line up to one of 。．！？!?; an end without a "
     "sentence is in neither.
     """
+    places = offsets.astype(np.uint64)  # numba looks at every signed index whether it counts from the end
     lent_to_lines, lent = np.empty(_SLOTS, dtype=np.uint64), np.empty(_SLOTS, dtype=np.uint64)
     for document in range(len(offsets) - 1):
         start, end = offsets[document], offsets[document + 1]
@@ -111,7 +117,7 @@ def _swallow(points, offsets, marks, out):  # type: ignore[no-untyped-def]  # no
         line_used = used = 0
         line_hash = np.uint64(0)
         line = 0
-        first, last = np.uint64(start), np.uint64(end)
+        first, last = places[document], places[document + 1]
         place = first
         while place <= last:
             sentence_hash = np.uint64(0)
@@ -127,7 +133,7 @@ def _swallow(points, offsets, marks, out):  # type: ignore[no-untyped-def]  # no
                 before, sentence_hash = sentence_hash, _stepped(sentence_hash, c)
                 place += np.uint64(1)
             after = place - np.uint64(newline)  # the end belongs to the sentence, the newline does not
-            sentence = np.int64(after - first)
+            sentence = _length(first, after)
             if sentence > ending:
                 if newline:
                     sentence_hash = before
@@ -209,6 +215,7 @@ LINE_COUNTS = (
 @njit(cache=True, nogil=True)
 def _lines(points, offsets, marks, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
     """Every count over lines and paragraphs but Swallow's; a line means what each set means by it."""
+    places = offsets.astype(np.uint64)
     lent = np.empty(_SLOTS, dtype=np.uint64)
     for document in range(len(offsets) - 1):
         start, end = offsets[document], offsets[document + 1]
@@ -224,7 +231,7 @@ def _lines(points, offsets, marks, out):  # type: ignore[no-untyped-def]  # noqa
         value = np.uint64(0)
         line_bytes = number = 0
         has_text = False
-        first, last = np.uint64(start), np.uint64(end)
+        first, last = places[document], places[document + 1]
         place = line_start = break_start = first
         before = np.uint32(0x110000)  # no character
         c = np.uint32(10)
@@ -272,7 +279,7 @@ def _lines(points, offsets, marks, out):  # type: ignore[no-untyped-def]  # noqa
                 line_bytes += 1 + int(c > 0x7F) + int(c > 0x7FF)
                 has_text = has_text or not marks[c] & SPACE
             else:
-                line = np.int64(place - line_start)
+                line = _length(line_start, place)
                 if line:
                     gopher_lines += 1
                     if 2 * used >= size:

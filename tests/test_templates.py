@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
 from operator import itemgetter
+from unittest.mock import patch
 
 import numpy as np
 import polars as pl
@@ -178,9 +179,13 @@ def searched(text: str, words: Iterable[str]) -> list[str]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=25).map("".join), min_size=1, max_size=3))
-def test_the_words_of_all_lists_are_what_a_plain_search_finds(rows: list[str]) -> None:
-    table = signals.measure(pl.DataFrame({"text": rows}), "ja")
+@given(
+    st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=25).map("".join), min_size=1, max_size=3),
+    st.sampled_from((1, 20, 1 << 22)),
+)
+def test_the_words_of_all_lists_are_what_a_plain_search_finds(rows: list[str], block: int) -> None:
+    with patch.object(signals, "_BLOCK", block):
+        table = signals.measure(pl.DataFrame({"text": rows}), "ja")
     for row, values in zip(rows, table.iter_rows(named=True), strict=True):
         hits = searched(row, {word for own in LISTS.values() for word in own})
         for name, own in LISTS.items():

@@ -299,6 +299,7 @@ def measure(frame: pl.DataFrame, language: str, names: Collection[str] = ()) -> 
     Returns exactly the columns of `SIGNALS`, then the wanted ones in the order of `PUBLISHED`; same rows and order.
     """
     text = frame["text"].fill_null("")
+    more = published.Measuring(names)
     counts, units, grams_10, grams_5, framed, garbled, worded = [], [], [], [], [], [], []
     for points, offsets in characters.code_points(text):
         counts.append(characters.count(points, offsets))
@@ -308,6 +309,7 @@ def measure(frame: pl.DataFrame, language: str, names: Collection[str] = ()) -> 
         framed.append(templates.frames(points, offsets))
         garbled.append(encodings.debris(points, offsets))
         worded.append(spam.score(points, offsets))
+        more.take(points, offsets)
         del points, offsets  # else the last piece, 4 bytes a character, lives as long as what follows
     counted = _columns(counts, characters.COUNTERS) | _columns(units, ngrams.COUNTERS)
     counted |= _columns(framed, templates.COUNTERS) | _columns(garbled, encodings.COUNTERS)
@@ -321,7 +323,7 @@ def measure(frame: pl.DataFrame, language: str, names: Collection[str] = ()) -> 
         pl.col(name).fill_nan(None).cast(signal.dtype) if signal.dtype.is_float() else pl.col(name).cast(signal.dtype)
         for name, signal in SIGNALS.items()
     )
-    return measured.hstack(published.measure(text, _url(frame), names)) if names else measured
+    return measured.hstack(more.table(text, _url(frame)))
 
 
 def _columns(rows: list[npt.NDArray[np.int64]], names: tuple[str, ...]) -> dict[str, npt.NDArray[np.generic]]:

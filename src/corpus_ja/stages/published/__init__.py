@@ -39,6 +39,7 @@ __all__ = [
     "SPECIAL_CHARACTERS",
     "TERMINAL_CHARACTERS",
     "VERSION",
+    "Measuring",
     "measure",
 ]
 
@@ -60,42 +61,69 @@ PUBLISHED: Mapping[str, Signal] = {
 _Walk = Callable[[npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.int64]], None]
 
 
-def measure(text: pl.Series, url: pl.Series, names: Collection[str]) -> pl.DataFrame:
-    """The named numbers of `PUBLISHED` for every text (no nulls) and address, same rows; columns in the order of
-    `PUBLISHED`.
+class Measuring:
+    """The named numbers of `PUBLISHED` for a batch of texts, whose code points are given piece by piece.
+
+    So that one walk over the pieces (`characters.code_points`) serves the default signals too.
     """
-    wanted = set(names)
-    unknown = wanted - set(PUBLISHED)
-    if unknown:
-        raise ValueError(f"no published signals: {sorted(unknown)}")
-    columns: dict[str, pl.Series] = {}
 
-    def add(table: pl.DataFrame) -> None:
-        columns.update({column.name: column for column in table if column.name in wanted})
+    def __init__(self, names: Collection[str]) -> None:
+        """Raises ValueError for a name that is not in `PUBLISHED`."""
+        self._wanted = set(names)
+        unknown = self._wanted - set(PUBLISHED)
+        if unknown:
+            raise ValueError(f"no published signals: {sorted(unknown)}")
+        self._walks = _walks(self._wanted)
+        self._rows: dict[str, list[npt.NDArray[np.int64]]] = {name: [] for name in self._walks}
 
-    tables = _walked(text, _walks(wanted))
-    for name, family in (
-        ("swallow", lines.of_swallow),
-        ("lines", lines.of_lines),
-        ("characters", grams.of_characters),
-        ("gopher", functools.partial(grams.of_words, prefix="gopher")),
-        ("fineweb2", functools.partial(grams.of_words, prefix="fineweb2")),
-        ("boards", pages.of_boards),
-        ("c4", pl.DataFrame.clone),
-    ):
-        if name in tables:
-            add(family(tables[name]))
-    if wanted & set(compression.ZLIB_SIGNALS):
-        add(compression.of_zlib(text))
-    if wanted & set(ADDRESS_SIGNALS):
-        add(pages.of_addresses(url))
-    return pl.DataFrame(
-        [
-            (columns[name].fill_nan(None) if signal.dtype == pl.Float64 else columns[name]).cast(signal.dtype)
-            for name, signal in PUBLISHED.items()
-            if name in wanted
-        ]
-    )
+    def take(self, points: npt.NDArray[np.uint32], offsets: npt.NDArray[np.int64]) -> None:
+        """Count the next piece."""
+        for name, (columns, walk) in self._walks.items():
+            out = np.zeros((len(offsets) - 1, len(columns)), dtype=np.int64)
+            walk(points, offsets, out)
+            self._rows[name].append(out)
+
+    def table(self, text: pl.Series, url: pl.Series) -> pl.DataFrame:
+        """The numbers of the texts (no nulls) that were taken, and of their addresses: same rows, columns in the order
+        of `PUBLISHED`.
+        """
+        columns: dict[str, pl.Series] = {}
+        sizes = {"characters": text.str.len_chars().cast(pl.Int64)}
+        for name, family in (
+            ("swallow", lines.of_swallow),
+            ("lines", lines.of_lines),
+            ("characters", grams.of_characters),
+            ("gopher", functools.partial(grams.of_words, prefix="gopher")),
+            ("fineweb2", functools.partial(grams.of_words, prefix="fineweb2")),
+            ("boards", pages.of_boards),
+            ("c4", pl.DataFrame.clone),
+        ):
+            if name in self._walks:
+                names, _ = self._walks[name]
+                stacked = np.concatenate([*self._rows[name], np.empty((0, len(names)), dtype=np.int64)])
+                counted = {column: np.ascontiguousarray(stacked[:, place]) for place, column in enumerate(names)}
+                table = family(pl.DataFrame(counted | sizes))
+                columns.update({column.name: column for column in table if column.name in self._wanted})
+        if self._wanted & set(compression.ZLIB_SIGNALS):
+            columns |= compression.of_zlib(text).to_dict()
+        if self._wanted & set(ADDRESS_SIGNALS):
+            columns |= pages.of_addresses(url).to_dict()
+        return pl.DataFrame(
+            [
+                (columns[name].fill_nan(None) if signal.dtype == pl.Float64 else columns[name]).cast(signal.dtype)
+                for name, signal in PUBLISHED.items()
+                if name in self._wanted
+            ]
+        )
+
+
+def measure(text: pl.Series, url: pl.Series, names: Collection[str]) -> pl.DataFrame:
+    """The named numbers of `PUBLISHED` alone, for every text (no nulls) and address; see `Measuring`."""
+    measuring = Measuring(names)
+    for points, offsets in code_points(text):
+        measuring.take(points, offsets)
+        del points, offsets  # else the last piece, 4 bytes a character, lives as long as what follows
+    return measuring.table(text, url)
 
 
 def _walks(wanted: set[str]) -> dict[str, tuple[tuple[str, ...], _Walk]]:
@@ -122,22 +150,3 @@ def _walks(wanted: set[str]) -> dict[str, tuple[tuple[str, ...], _Walk]]:
             form = functools.partial(grams.count_words, prefix == "fineweb2", grams.word_sizes(prefix, wanted))
             walks[prefix] = (grams.WORD_COUNTS, form)
     return walks
-
-
-def _walked(text: pl.Series, walks: Mapping[str, tuple[tuple[str, ...], _Walk]]) -> dict[str, pl.DataFrame]:
-    """Every walk's counts, one row a document; a slice of the texts becomes code points once for all walks."""
-    if not walks:
-        return {}
-    rows: dict[str, list[npt.NDArray[np.int64]]] = {name: [] for name in walks}
-    for points, offsets in code_points(text):
-        for name, (columns, walk) in walks.items():
-            out = np.zeros((len(offsets) - 1, len(columns)), dtype=np.int64)
-            walk(points, offsets, out)
-            rows[name].append(out)
-    tables = {}
-    sizes = {"characters": text.str.len_chars().cast(pl.Int64)}
-    for name, (columns, _) in walks.items():
-        stacked = np.concatenate([*rows[name], np.empty((0, len(columns)), dtype=np.int64)])
-        counted = {column: np.ascontiguousarray(stacked[:, place]) for place, column in enumerate(columns)}
-        tables[name] = pl.DataFrame(counted | sizes)
-    return tables

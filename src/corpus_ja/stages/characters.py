@@ -326,10 +326,10 @@ def _count(points, offsets, table, stop_keys, stop_places, out):  # type: ignore
         before = np.uint32(10)  # the code point before this one
         before_entry = table[10]
         for i in range(start, end + 1):
-            c = points[i] if i < end else np.uint32(10)
+            c = points[np.uint64(i)] if i < end else np.uint32(10)
             entry = table[c]
             kind = entry & 15
-            following = points[i + 1] if i + 1 < end else np.uint32(10)
+            following = points[np.uint64(i + 1)] if i + 1 < end else np.uint32(10)
 
             # words of Latin letters: packed into eight bytes to be looked up among the stop words
             if c < 128 and kind == LATIN:
@@ -428,7 +428,7 @@ def _count(points, offsets, table, stop_keys, stop_places, out):  # type: ignore
                 run = run + 1 if c == before else 1
                 if run > longest_run:
                     longest_run = run
-                if i >= url_until and c == 58 and following == 47 and i + 2 < end and points[i + 2] == 47:
+                if i >= url_until and c == 58 and following == 47 and i + 2 < end and points[np.uint64(i + 2)] == 47:
                     url_until = i
                     while url_until < end and 32 < points[url_until] < 127:
                         url_until += 1
@@ -493,7 +493,7 @@ def _count(points, offsets, table, stop_keys, stop_places, out):  # type: ignore
                         line_code += 1
                     if entry & ELLIPSIS and c != before:
                         ellipses += 1
-                    if c == 46 and following == 46 and before != 46 and i + 2 < end and points[i + 2] == 46:
+                    if c == 46 and following == 46 and before != 46 and i + 2 < end and points[np.uint64(i + 2)] == 46:
                         ellipses += 1
                     if entry & END:
                         after = table[following]
@@ -534,7 +534,7 @@ def _count(points, offsets, table, stop_keys, stop_places, out):  # type: ignore
         # the virtual newline at the end is no character
         newlines = 0
         for i in range(start, end):
-            newlines += points[i] == 10
+            newlines += points[np.uint64(i)] == 10
         # fmt: off
         out[document] = np.array((
             end - start, end - start - spaces - newlines, hiragana, katakana, half_katakana, kanji, latin, letters,

@@ -72,7 +72,7 @@ def _debris(points, offsets, table, weights, out):  # type: ignore[no-untyped-de
         family = pairs = 0  # of the run that is being read: 1 half-width, 2 ASCII
         skip = False
         for i in range(start, end + 1):
-            c = points[i] if i < end else np.uint32(10)
+            c = points[np.uint64(i)] if i < end else np.uint32(10)
             kind = table[c] & 15
             if kind == NEWLINE:
                 if pairs >= PAIRS:
@@ -91,7 +91,7 @@ def _debris(points, offsets, table, weights, out):  # type: ignore[no-untyped-de
             if skip:
                 skip = False
                 continue
-            following = points[i + 1] if i + 1 < end else np.uint32(10)
+            following = points[np.uint64(i + 1)] if i + 1 < end else np.uint32(10)
             own = 0
             if (c == 0xFF64 or c == 0xFF65) and 0xFF61 <= following <= 0xFF9F:
                 own = 1

@@ -140,17 +140,24 @@ def _repeated_units(points, offsets, table, slots, out):  # type: ignore[no-unty
             slots[:size] = np.uint64(0)
             rolling = np.uint64(0)
             length = 0
-            for i in range(start, end + 1):
-                c = points[i] if i < end else np.uint32(10)
-                entry = table[c]
-                kind = entry & 15
-                if kind != SPACE and kind != NEWLINE:
-                    rolling = (rolling ^ np.uint64(c)) * base
-                    rolling ^= rolling >> np.uint64(31)
+            may_close = np.uint32(END if sentences else 0)
+            place, last = np.uint64(start), np.uint64(end)
+            while place <= last:
+                entry = table[10]
+                while place < last:
+                    entry = table[points[place]]
+                    if (entry & np.uint32(15) == NEWLINE) | ((entry & may_close) > 0):
+                        break
+                    if entry & np.uint32(15) != SPACE:
+                        rolling = rolling * base + np.uint64(points[place]) + np.uint64(1)
+                        length += 1
+                    place += np.uint64(1)
+                closes = True
+                if place < last and entry & np.uint32(15) != NEWLINE:
+                    c = points[place]
+                    rolling = rolling * base + np.uint64(c) + np.uint64(1)
                     length += 1
-                closes = kind == NEWLINE
-                if sentences and entry & END:
-                    after = table[points[i + 1]] if i + 1 < end else table[10]
+                    after = table[points[place + np.uint64(1)]] if place + np.uint64(1) < last else table[10]
                     after_kind = after & 15
                     if c == 0xFF0E:
                         closes = after_kind != DIGIT
@@ -158,8 +165,7 @@ def _repeated_units(points, offsets, table, slots, out):  # type: ignore[no-unty
                         closes = (
                             after_kind in (SPACE, NEWLINE) or (after & CLOSING) > 0 or HIRAGANA <= after_kind <= KANJI
                         )
-                    else:
-                        closes = True
+                place += np.uint64(1)
                 if closes:
                     if length >= LEAST:
                         repeated = _seen(slots, mask, rolling)

@@ -127,7 +127,7 @@ def _frames(points, offsets, table, out):  # type: ignore[no-untyped-def]  # noq
         start, end = offsets[document], offsets[document + 1]
         total = 0
         for i in range(start, end):
-            kind = table[points[i]] & 15
+            kind = table[points[np.uint64(i)]] & 15
             total += kind != SPACE and kind != NEWLINE
         if total == 0:
             continue
@@ -150,7 +150,7 @@ def _frames(points, offsets, table, out):  # type: ignore[no-untyped-def]  # noq
         # terms of a sentence count only once it is known to be long enough, so its first ones are entered again
         begin = start
         for i in range(start, end + 1):
-            c = points[i] if i < end else np.uint32(10)
+            c = points[np.uint64(i)] if i < end else np.uint32(10)
             entry = table[c]
             kind = entry & 15
             closes = kind == NEWLINE
@@ -161,9 +161,9 @@ def _frames(points, offsets, table, out):  # type: ignore[no-untyped-def]  # noq
                 lengths[1] += 1
                 if i >= quoted_until and (c == 0x300C or c == 0x300E):
                     for j in range(i + 1, min(i + QUOTE + 2, end)):
-                        if points[j] == c + 1:
+                        if points[np.uint64(j)] == c + 1:
                             quoted_until = j
-                        if points[j] == c + 1 or points[j] == 10:
+                        if points[np.uint64(j)] == c + 1 or points[np.uint64(j)] == 10:
                             break
                 quoted = i < quoted_until
                 comma = not quoted and (c == 0x3001 or c == 0xFF0C)
@@ -201,7 +201,7 @@ def _frames(points, offsets, table, out):  # type: ignore[no-untyped-def]  # noq
                         hashes[1] = hashes[1] * base + np.uint64(1)
                         slot_open = True
                 if entry & END:
-                    after = table[points[i + 1]] if i + 1 < end else table[10]
+                    after = table[points[np.uint64(i + 1)]] if i + 1 < end else table[10]
                     after_kind = after & 15
                     if c == 0xFF0E:
                         closes = after_kind != DIGIT
@@ -251,7 +251,7 @@ def _frames(points, offsets, table, out):  # type: ignore[no-untyped-def]  # noq
                 run_length = 0
                 run_hash = np.uint64(0)
                 for j in range(begin, i + 1):
-                    d = points[j] if j < end else np.uint32(10)
+                    d = points[np.uint64(j)] if j < end else np.uint32(10)
                     run = table[d] & 15
                     if run == HALF_KATAKANA:
                         run = KATAKANA

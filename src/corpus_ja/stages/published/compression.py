@@ -68,7 +68,7 @@ class _Chains(NamedTuple):
     heads: npt.NDArray[np.uint32]
     """The last place by a hash of three, four and six bytes, shape (3, 65536)."""
     links: npt.NDArray[np.uint16]
-    """How far back the place before with the same hash lies, 0 beyond 65,535; shape (3, ring)."""
+    """How far back the place before with the same hash lies, at most 65,535; shape (3, ring)."""
     seen: npt.NDArray[np.uint16]
     """How often zlib's hash of three bytes came, modulo 65,536; shape (32768,)."""
     ordinals: npt.NDArray[np.uint16]
@@ -145,7 +145,7 @@ _trailing_zeros: Any = intrinsic(_zeros)
 @njit(cache=True, nogil=True)
 def _link(data, begin, end, heads, links, seen, ordinals):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
     """Link the places from `begin` to before `end` to those before them with the same three, four and six bytes."""
-    in_ring = np.uint64(_RING - 1)
+    in_ring, none = np.uint64(_RING - 1), np.uint32(_RING - 1)
     three, four, six = heads[0], heads[1], heads[2]
     three_links, four_links, six_links = links[0], links[1], links[2]
     for place in range(np.uint64(begin), np.uint64(end)):
@@ -158,15 +158,15 @@ def _link(data, begin, end, heads, links, seen, ordinals):  # type: ignore[no-un
         # differences are modulo 2³², so that a table need not be emptied for a text
         back = np.uint32(place) - three[key]
         three[key] = place
-        three_links[at] = back if back < _RING else 0
+        three_links[at] = min(back, none)
         key = ((eight << np.uint64(32)) * _MIXER) >> np.uint64(49)
         back = np.uint32(place) - four[key]
         four[key] = place
-        four_links[at] = back if back < _RING else 0
+        four_links[at] = min(back, none)
         key = ((eight << np.uint64(16)) * _MIXER) >> np.uint64(48)
         back = np.uint32(place) - six[key]
         six[key] = place
-        six_links[at] = back if back < _RING else 0
+        six_links[at] = min(back, none)
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -193,7 +193,7 @@ def _longer(data, place, start, links, ordinals, chain, farthest, length, enough
         step = np.uint64(links[before & in_ring])
         before -= step
         distance = place - before
-        if step == 0 or before <= start or distance > farthest:  # zlib never finds the first place of a text
+        if before <= start or distance > farthest:  # zlib never finds the first place of a text
             break
         if length >= eight:  # the eight bytes that a longer match ends with at least
             last = length - np.uint64(7)

@@ -469,7 +469,7 @@ def _cut(points, start, end, marks, transitions, powers, counted, before, prefix
     state = np.uint32(_OUTSIDE)
     one = np.uint32(1)
     letter, more = np.uint32(0), np.uint32(0)  # whether the word has one; whether it is more than punctuation
-    for i in range(start, end):
+    for i in range(np.uint64(start), np.uint64(end)):
         c = points[i]
         mark = marks[c]
         dots = (dots + np.uint64(1)) * np.uint64(c == 46)
@@ -491,7 +491,7 @@ def _cut(points, start, end, marks, transitions, powers, counted, before, prefix
             prefix[count] = value
         count += np.uint64(begins)
         goes_on = one - begins
-        length = length * np.uint64(goes_on) + np.uint64(1)
+        length = (length & (np.uint64(0) - np.uint64(goes_on))) + np.uint64(1)
         letter *= goes_on
         more *= goes_on
         lettered = letter | np.uint32((mark & np.uint32(ALPHA)) > 0)
@@ -499,7 +499,9 @@ def _cut(points, start, end, marks, transitions, powers, counted, before, prefix
         letter = lettered
         beyond = more | np.uint32((mark & np.uint32(PUNCTUATION)) == 0)
         words += np.int64(beyond ^ more)
-        word_characters += np.int64(np.uint64(beyond) * (np.uint64(more) + (np.uint64(one - more) * length)))
+        waited = length & (np.uint64(0) - np.uint64(beyond))  # all of the word's characters that wait, or none
+        word_characters += np.int64(waited)
+        length -= waited
         more = beyond
         value = value * _BASE + np.uint64(c) + np.uint64(1)
         total += np.uint64(1)

@@ -221,7 +221,7 @@ def _lines(points, offsets, marks, out):  # type: ignore[no-untyped-def]  # noqa
         start, end = offsets[document], offsets[document + 1]
         newlines = 0
         for i in range(start, end):
-            newlines += points[i] == 10
+            newlines += points[np.uint64(i)] == 10
         oscar_lines = newlines + (end > start and points[end - 1] != 10)
         fifth = oscar_lines // 5
         special = longest_run = run = gopher_lines = repeated_lines = repeated_line_characters = 0
@@ -334,7 +334,7 @@ def _lines(points, offsets, marks, out):  # type: ignore[no-untyped-def]  # noqa
         value = np.uint64(0)
         i = opening
         while i <= closing:
-            if i == closing or (points[i] == 10 and points[i + 1] == 10):
+            if i == closing or (points[np.uint64(i)] == 10 and points[np.uint64(i + 1)] == 10):
                 paragraphs += 1
                 if 2 * used >= size:
                     slots = _grown(slots, size)
@@ -348,10 +348,10 @@ def _lines(points, offsets, marks, out):  # type: ignore[no-untyped-def]  # noqa
                 paragraph = 0
                 if i == closing:
                     break
-                while points[i] == 10:
+                while points[np.uint64(i)] == 10:
                     i += 1
             else:
-                value = _stepped(value, points[i])
+                value = _stepped(value, points[np.uint64(i)])
                 paragraph += 1
                 i += 1
         # fmt: off

@@ -61,12 +61,12 @@ def _boards(points, offsets, marks, words, out):  # type: ignore[no-untyped-def]
     for document in range(len(offsets) - 1):
         start, end = offsets[document], offsets[document + 1]
         for i in range(start, min(end, start + 50)):
-            if 0x3041 <= points[i] <= 0x3093 or 0x30A1 <= points[i] <= 0x30F3:
+            if 0x3041 <= points[np.uint64(i)] <= 0x3093 or 0x30A1 <= points[np.uint64(i)] <= 0x30F3:
                 out[document, 0] = 1
         kuten = found = 0
         digits_end = i = start
         while i < end:
-            c = points[i]
+            c = points[np.uint64(i)]
             kuten += c == 0x3002
             mark = marks[c]
             following = i + 1
@@ -87,8 +87,8 @@ def _boards(points, offsets, marks, words, out):  # type: ignore[no-untyped-def]
                 if c == 45:
                     found += 1
                 elif c == 40:
-                    if i + 2 < end and points[i + 2] == 41:
-                        day = points[i + 1]
+                    if i + 2 < end and points[np.uint64(i + 2)] == 41:
+                        day = points[np.uint64(i + 1)]
                         if (
                             (day == 0x6708 or day == 0x706B or day == 0x6C34 or day == 0x6728)
                             or day == 0x91D1
@@ -185,8 +185,8 @@ def _c4(points, offsets, marks, cited, phrases, masks, out):  # type: ignore[no-
             end = first
             words = word = longest = 0
             start = stop = first
-            while end < last and points[end] != 10:
-                if marks[points[end]] & SPACE:
+            while end < last and points[np.uint64(end)] != 10:
+                if marks[points[np.uint64(end)]] & SPACE:
                     word = 0
                 else:
                     if word == 0:
@@ -205,7 +205,7 @@ def _c4(points, offsets, marks, cited, phrases, masks, out):  # type: ignore[no-
             sentences = 1
             i = start
             while i < stop:
-                c = points[i]
+                c = points[np.uint64(i)]
                 if c == 91:
                     after = _after_citation(points, i, stop, marks, cited)
                     if after > i:

@@ -300,12 +300,11 @@ def measure(frame: pl.DataFrame, language: str, names: Collection[str] = ()) -> 
     """
     text = frame["text"].fill_null("")
     more = published.Measuring(names)
-    counts, units, grams_10, grams_5, framed, garbled, worded = [], [], [], [], [], [], []
+    counts, units, repeated, framed, garbled, worded = [], [], [], [], [], []
     for points, offsets in characters.code_points(text):
         counts.append(characters.count(points, offsets))
         units.append(ngrams.repeated_units(points, offsets))
-        grams_10.append(ngrams.repeated_ngrams(points, offsets, 10))
-        grams_5.append(ngrams.repeated_ngrams(points, offsets, 5))
+        repeated.append(ngrams.repeated_ngrams(points, offsets, (5, 10)))
         framed.append(templates.frames(points, offsets))
         garbled.append(encodings.debris(points, offsets))
         worded.append(spam.score(points, offsets))
@@ -313,8 +312,8 @@ def measure(frame: pl.DataFrame, language: str, names: Collection[str] = ()) -> 
         del points, offsets  # else the last piece, 4 bytes a character, lives as long as what follows
     counted = _columns(counts, characters.COUNTERS) | _columns(units, ngrams.COUNTERS)
     counted |= _columns(framed, templates.COUNTERS) | _columns(garbled, encodings.COUNTERS)
-    counted["repeated_10grams"] = np.concatenate([*grams_10, np.empty(0)])
-    counted["repeated_5grams"] = np.concatenate([*grams_5, np.empty(0)])
+    shares = np.concatenate([*repeated, np.empty((0, 2))])
+    counted |= {"repeated_5grams": shares[:, 0], "repeated_10grams": shares[:, 1]}
     counted["spam"] = np.concatenate([*worded, np.empty(0)])
     table = pl.DataFrame(counted).with_columns(
         text.str.len_bytes().alias("utf8_bytes"), _url(frame), *_word_counts(text, language)

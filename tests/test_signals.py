@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus_ja.stages import characters, ngrams, signals
+from corpus_ja.stages import characters, ngrams, published, signals
 
 WORDS = [
     "今日は",
@@ -213,6 +213,18 @@ def test_repeated_lines_equal_the_definition_in_sets(lines: list[str]) -> None:
     length = sum(not space(character) for line in lines for character in line)
     assert values["repeated_line_share"] == (pytest.approx(repeated / length) if length else None)
     assert (values["repeated_lines_of_lines"] is None) == (counted == 0)
+
+
+def test_lines_and_sentences_that_differ_in_one_character_are_no_repeats() -> None:
+    said = "今日も朝から雨が降っている"
+    for place in (0, 6, len(said) - 1):
+        lines = [said[:place] + chr(0x4E00 + number) + said[place + 1 :] for number in range(300)]
+        for text in ("\n".join(lines), "。".join(lines), "".join(line + "。\n" for line in lines)):
+            table = signals.measure(pl.DataFrame({"text": [text]}), "ja", published.PUBLISHED)
+            values = table.row(0, named=True)
+            for name in ("repeated_line_share", "repeated_sentence_share", "gopher_repeated_line_characters"):
+                assert values[name] == 0, (name, place)
+            assert values["swallow_repeated_sentence_share"] == values["swallow_repeated_line_share"] == 0
 
 
 END, CLOSING, BULLETS = "。．｡！？!?…‥.", "」』）)】》〉”’\"'］]｣＞≫", "•‣·・●○■□◆◇▪▫►▶★☆※➢◎▲△▼▽-*+–—"

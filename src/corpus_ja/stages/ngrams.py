@@ -126,7 +126,10 @@ def _repeated_ngrams(points, offsets, table, sizes, kept, out):  # type: ignore[
 
 @njit(cache=True, nogil=True)
 def _seen(slots, mask, value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
-    """Whether the value stands in the table already; it does afterwards."""
+    """Whether a text with this polynomial stands in the table already; it does afterwards."""
+    value ^= value >> np.uint64(29)  # else the last character is the lowest bits alone
+    value *= np.uint64(0xBF58476D1CE4E5B9)
+    value ^= value >> np.uint64(32)
     value |= np.uint64(1)  # zero marks an empty slot
     slot = (value >> np.uint64(20)) & mask
     while slots[slot] != np.uint64(0):

@@ -101,8 +101,8 @@ SWALLOW_COUNTS = (
 
 @njit(cache=True, nogil=True)
 def _swallow(points, offsets, marks, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
-    """Lines between newlines, blank ones too; sentences inside a line up to one of 。．！？!?; an end without a "
-    "sentence is in neither.
+    """Lines between newlines, blank ones too; sentences inside a line up to one of 。．！？!?; an end without a
+    sentence is in neither.
     """
     places = offsets.astype(np.uint64)  # numba looks at every signed index whether it counts from the end
     lent_to_lines, lent = np.empty(_SLOTS, dtype=np.uint64), np.empty(_SLOTS, dtype=np.uint64)

@@ -672,5 +672,5 @@ SOURCE_SIGNALS: Mapping[str, Signal] = {
         _F, "probability of the language that the mix's language model finds; null without letters"
     ),
 }
-"""Columns that a source (or the language stage) brings and rules may use as they are; a rule on one that is absent "
-    "is recorded as not run."""
+"""Columns that a source (or the language stage) brings and rules may use as they are; a rule on one that is absent
+is recorded as not run."""

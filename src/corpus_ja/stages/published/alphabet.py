@@ -27,8 +27,8 @@ SPECIAL_CHARACTERS = (
     "1F7E0-1F7EB 1F7F0 1F90C-1F93A 1F93C-1F945 1F947-1F9FF 1FA70-1FA7C 1FA80-1FAC6 1FAC8 1FACC-1FADD "
     "1FADF-1FAEB 1FAEF-1FAFA"
 )
-"""HojiChar's special characters as code points: ASCII punctuation and white space, BigScience's list (which holds "
-    "士 and １ by mistake), and single emoji."""
+"""HojiChar's special characters as code points: ASCII punctuation and white space, BigScience's list (which holds
+士 and １ by mistake), and single emoji."""
 
 TERMINAL_CHARACTERS = (
     "21 2E 3F 589 61D-61F 6D4 700-702 7F9 837 839 83D-83E 964-965 104A-104B 1362 1367-1368 166E 1735-1736 "
@@ -40,8 +40,8 @@ TERMINAL_CHARACTERS = (
     "11A42-11A43 11A9B-11A9C 11C41-11C42 11EF7-11EF8 11F43-11F44 16A6E-16A6F 16AF5 16B37-16B38 16B44 "
     "16E98 1BC9F 1DA88"
 )
-"""Where a line may end for FineWeb, as code points: close to Unicode's sentence terminals; 。！？．｡ are among "
-    "them, 」 and … are not."""
+"""Where a line may end for FineWeb, as code points: close to Unicode's sentence terminals; 。！？．｡ are among
+them, 」 and … are not."""
 
 FINEWEB2_STOP_WORDS = "のにをはたてがとで年し・月れさ"
 """The Japanese stop words of FineWeb-2: all are single characters, so no word has to be found."""
@@ -72,8 +72,8 @@ STOP = 20  # bits 20 to 23: place among FINEWEB2_STOP_WORDS, from 1
 
 @functools.cache
 def marks() -> npt.NDArray[np.uint32]:
-    """What each code point is to the published formulas, as bits, shape (1114112,); 4.4 MB, built once a process in "
-    "about 0.15 s.
+    """What each code point is to the published formulas, as bits, shape (1114112,); 4.4 MB, built once a process in
+    about 0.15 s.
     """
     entries = np.zeros(0x110000, dtype=np.uint32)
     letters = {"L": ALPHA | LETTER_OR_MARK, "M": LETTER_OR_MARK, "P": PUNCTUATION}

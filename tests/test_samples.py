@@ -282,6 +282,7 @@ def test_marked_lines_hold_just_the_length_that_the_signal_counts(signal: str, c
         ("mojibake_share", True, "前 ã“ã‚“ã 後", ["ã“ã‚“ã"]),
         ("bullet_line_share", True, "・ひとつ\n本文です。\n・ふたつ", ["・ひとつ", "・ふたつ"]),
         ("ellipsis_line_share", True, "続きは…\n本文です。", ["続きは…"]),
+        ("cut_off_line_share", True, "続きは…\n雨は昼過ぎからみぞれに変わり、駅前の時計は四時を・・・", ["雨は昼過ぎからみぞれに変わり、駅前の時計は四時を・・・"]),
         ("longest_sentence", True, "短い。とても長い文がここに続いている。短い。", ["とても長い文がここに続いている。"]),
         ("repeated_sentence_share", True, "同じことを何度も言います。別の話です。同じことを何度も言います。", ["同じことを何度も言います。"] * 2),
         ("ended_line_share", False, "終わる。\n終わらない", ["終わらない"]),

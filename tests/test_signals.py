@@ -292,6 +292,11 @@ def test_sentences_and_kinds_of_lines_equal_a_plain_reference(rows: list[str]) -
         share("mean_sentence_length", len(kept), ends)
         share("ended_line_share", sum(one > 0 for one in closed), len(lines))
         share("ellipsis_line_share", sum(one == 2 for one in closed), len(lines))
+        solid = ["".join(character for character in line if not space(character)) for line in lines]
+        stripped = [line.rstrip("".join(filter(space, line))) for line in lines]
+        ends_cut = [one == 2 or line.endswith("・・") for one, line in zip(closed, stripped, strict=True)]
+        long = [(len(bare), cut) for bare, cut in zip(solid, ends_cut, strict=True) if len(bare) >= 20]
+        share("cut_off_line_share", sum(size for size, cut in long if cut), sum(size for size, _ in long))
         kinds = ("sentence", "table", "number", "code", "prose", "text")
         sums = dict.fromkeys((f"{kind}_line_share" for kind in kinds), 0)
         bullets = under_30 = 0

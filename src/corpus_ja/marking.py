@@ -456,6 +456,7 @@ MARKERS: Mapping[str, Markers] = {
     "text_line_share": Markers(lack=_lines_with("text_line_length", absent=True)),
     "ended_line_share": Markers(lack=_lines_with("ended_lines", absent=True)),
     "ellipsis_line_share": Markers(_lines_with("ellipsis_lines")),
+    "cut_off_line_share": Markers(_lines_with("cut_line_length")),
     "bullet_line_share": Markers(_lines_with("bullet_lines")),
     "short_line_share": Markers(_lines_with("short_lines_10")),
     "lines_under_30_share": Markers(_lines_with("short_lines_30")),

@@ -105,8 +105,13 @@ COUNTERS = (
     "ellipses",
     "longest_run",
     "longest_word",
+    "long_line_length",
+    "cut_line_length",
 )
 """The columns of `count`, in order; characters and lengths unless the name says lines, words or ends."""
+
+LONG_LINE = 20
+"""Characters without white space from which on a line is long: a headline, a date or もっと読む is not."""
 
 ENGLISH_STOP_WORDS = (
     # the eight that Gopher counts come first, and their order is their bit
@@ -306,6 +311,7 @@ def _count(points, offsets, table, stop_keys, stop_places, out):  # type: ignore
         particle_bits = prices = url_characters = curly = words = word_characters = letter_words = stops = 0
         latin_words = 0
         gopher_bits = hashes = ellipses = longest_run = longest_word = 0
+        long_lines = cut_lines = 0
         # state of the line
         line_length = line_letters = line_japanese = line_hiragana = line_digits = line_cells = line_words = (
             line_stops
@@ -391,6 +397,11 @@ def _count(points, offsets, table, stop_keys, stop_places, out):  # type: ignore
                             closed_end = 1
                             line_has_end = line_has_end or line_letters >= 8
                         ellipsis_lines += closed_end == 2
+                        if line_length >= LONG_LINE:
+                            long_lines += line_length
+                            dots = points[last_in_line] == 0x30FB and points[last_in_line - 1] == 0x30FB
+                            if closed_end == 2 or dots:
+                                cut_lines += line_length
                         ended_lines += closed_end > 0
                         if line_has_end:
                             sentence_lines += line_length
@@ -542,6 +553,6 @@ def _count(points, offsets, table, stop_keys, stop_places, out):  # type: ignore
             short_30, line_characters, longest_line, bullet_lines, ellipsis_lines, ended_lines, sentence_lines,
             prose_lines, text_lines, table_lines, number_lines, code_lines, ends, longest_sentence, sentence_length,
             commas, gaps, particles, distinct, prices, url_characters, curly, words, word_characters, letter_words,
-            stops, latin_words, gopher, hashes, ellipses, longest_run, longest_word,
+            stops, latin_words, gopher, hashes, ellipses, longest_run, longest_word, long_lines, cut_lines,
         ))
         # fmt: on

@@ -28,7 +28,7 @@ import polars as pl
 from corpus_ja.stages import characters, encodings, ngrams, published, spam, templates
 from corpus_ja.stages.measurement import Signal
 
-VERSION = 3
+VERSION = 4
 
 SHOP_WORDS = (
     *(
@@ -470,6 +470,7 @@ def _expressions() -> dict[str, pl.Expr]:
         "text_line_share": of_length("text_line_length"),
         "ended_line_share": lines_share("ended_lines"),
         "ellipsis_line_share": lines_share("ellipsis_lines"),
+        "cut_off_line_share": _share(column("cut_line_length"), column("long_line_length")),
         "bullet_line_share": lines_share("bullet_lines"),
         "short_line_share": lines_share("short_lines_10"),
         "lines_under_30_share": lines_share("short_lines_30"),
@@ -564,6 +565,10 @@ SIGNALS: Mapping[str, Signal] = {
         _F, "lines that end in a sentence end (closing brackets and quotes may follow), of lines"
     ),
     "ellipsis_line_share": Signal(_F, "lines that end in … or ..., of lines"),
+    "cut_off_line_share": Signal(
+        _F,
+        "length on lines of at least 20 that end in …, ... or ・・, of the length on lines of at least 20; null without",
+    ),
     "bullet_line_share": Signal(_F, "lines that start with a bullet, of lines"),
     "short_line_share": Signal(_F, "lines of at most 10 characters, of lines"),
     "lines_under_30_share": Signal(_F, "lines of at most 30 characters, of lines"),

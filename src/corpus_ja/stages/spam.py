@@ -1,7 +1,7 @@
 """How much a Japanese text is worded like spam: a linear model over pairs and triples of letters.
 
 What fluent advertising and content-farm pages have in common is not repetition but wording: they promise, address,
-praise, generalize and hardly ever tell. `spam_ja.tsv` holds the weights of 23,796 pairs and triples of kana,
+praise, generalize and hardly ever tell. `spam_ja.tsv` holds the weights of 30,207 pairs and triples of kana,
 kanji and punctuation. They were fitted by logistic regression (`benchmarks/spam.py`) on texts written for it by several
 hands, spam and good texts near it, against good prose; n-grams that only a few of the kinds of spam have are left out,
 so that topics weigh little. Each n-gram counts once a thousand characters at most; its count is taken a thousand

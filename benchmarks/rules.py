@@ -50,7 +50,14 @@ DATA = Path(os.environ.get("CORPUS_JA_DATA") or REPOSITORY.parent / "shared" / "
 SAMPLE = 24_000_000
 PEER_SAMPLES = {"hojichar": 3_000_000, "datatrove": 800_000}
 RUNS = 3
-PROMISED = {"signals": 15.0, "all signals": 15.0, "language": 40.0, "labels": 0.995, "hojichar": 20.0, "datatrove": 100.0}
+PROMISED = {
+    "signals": 15.0,
+    "all signals": 15.0,
+    "language": 40.0,
+    "labels": 0.995,
+    "hojichar": 20.0,
+    "datatrove": 100.0,
+}
 HOJICHAR_LISTS = {
     "hojichar_ads": "advertisement_keywords_ja",
     "hojichar_adult": "adult_keywords_ja",

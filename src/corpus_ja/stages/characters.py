@@ -298,7 +298,8 @@ def count(points: npt.NDArray[np.uint32], offsets: npt.NDArray[np.int64]) -> npt
     return out
 
 
-# The loop below is long on purpose: every branch reads what the others just computed about the same character.
+# The loop below is long on purpose: every branch reads what the others just computed about the same character. Places are
+# unsigned where they are read, because numba looks at every signed one whether it counts from the end.
 @njit(cache=True, nogil=True)
 def _count(points, offsets, table, stop_keys, stop_places, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
     for document in range(len(offsets) - 1):

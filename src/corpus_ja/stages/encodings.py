@@ -64,6 +64,7 @@ def debris(points: npt.NDArray[np.uint32], offsets: npt.NDArray[np.int64]) -> np
     return out
 
 
+# Places are unsigned where they are read, because numba looks at every signed one whether it counts from the end.
 @njit(cache=True, nogil=True)
 def _debris(points, offsets, table, weights, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
     for document in range(len(offsets) - 1):

@@ -322,7 +322,7 @@ def measure(frame: pl.DataFrame, language: str, names: Collection[str] = ()) -> 
         pl.col(name).fill_nan(None).cast(signal.dtype) if signal.dtype.is_float() else pl.col(name).cast(signal.dtype)
         for name, signal in SIGNALS.items()
     )
-    return measured.hstack(more.table(text, _url(frame)))
+    return measured.hstack(more.table(text, _url(frame))) if names else measured
 
 
 def _columns(rows: list[npt.NDArray[np.int64]], names: tuple[str, ...]) -> dict[str, npt.NDArray[np.generic]]:

@@ -107,6 +107,7 @@ def _polite(points, table, first, last):  # type: ignore[no-untyped-def]  # noqa
     return d == 0x3044 and c == 0x3055 and b == 0x3060 and a == 0x304F  # ください
 
 
+# Places are unsigned where they are read, because numba looks at every signed one whether it counts from the end.
 @njit(cache=True, nogil=True)
 def _frames(points, offsets, table, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
     base = np.uint64(0x9E3779B97F4A7C15)

@@ -55,6 +55,7 @@ def _after_date(points, i, end, marks):  # type: ignore[no-untyped-def]  # noqa:
     return i
 
 
+# Places are unsigned where they are read, because numba looks at every signed one whether it counts from the end.
 @njit(cache=True, nogil=True)
 def _boards(points, offsets, marks, words, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # compiled
     """HojiChar's board pages: dates, hyphens, episode numbers, weekdays in ASCII brackets, words of shops and boards."""

@@ -456,19 +456,8 @@ def learn_vocabulary(build: Build, reached: Sequence[Reached]) -> dict[str, Any]
     )  # fmt: skip
     stem = f"{loaded.tokenizer.name.replace('/', '--')}+{extension.add}"
     folder = build.folder("vocabulary", stem, print_)
-    parts = tuple(
-        vocabularies.Candidates(
-            source=state.name,
-            documents=state.file("documents", part),
-            chance=state.file("chance", part),
-            rules=state.file("rules", part),
-            duplicates=state.file("duplicates", part) if "duplicates" in state.folders else None,
-            heldout=heldout_bound(loaded, state),
-        )
-        for state in reached
-        for part in state.parts
-    )
-    reports = build.run("vocabulary", [vocabularies.LearnVocabulary(parts, extension, loaded.tokenizer, folder)])
+    task = vocabularies.LearnVocabulary(candidates(build, reached), extension, loaded.tokenizer, folder)
+    reports = build.run("vocabulary", [task])
     report = reports[0]
     notes = [
         f"{name}: {one['tokens_per_character_before']:.2f} tokens a character with {loaded.tokenizer.name}, "
@@ -480,15 +469,33 @@ def learn_vocabulary(build: Build, reached: Sequence[Reached]) -> dict[str, Any]
     build.record("vocabulary", stem, print_, reports, notes)
     for note in notes:
         build.observer.note(note)
-    tokenizer = tokens.describe(
-        folder,
-        f"{loaded.tokenizer.name}+{extension.add}",
-        loaded.tokenizer.revision,
-        sha256_of_files(folder),
-        loaded.tokenizer.eos_token,
-    )
-    build.loaded = replace(loaded, tokenizer=tokenizer)
+    go_on_with(build, extension, folder)
     return dict(report)
+
+
+def candidates(build: Build, reached: Sequence[Reached]) -> tuple[vocabularies.Candidates, ...]:
+    """Every part of the sources, as the vocabulary reads it."""
+    return tuple(
+        vocabularies.Candidates(
+            source=state.name,
+            documents=state.file("documents", part),
+            chance=state.file("chance", part),
+            rules=state.file("rules", part),
+            duplicates=state.file("duplicates", part) if "duplicates" in state.folders else None,
+            heldout=heldout_bound(build.loaded, state),
+        )
+        for state in reached
+        for part in state.parts
+    )
+
+
+def go_on_with(build: Build, extension: vocabulary.Extension, folder: Path) -> None:
+    """From here on the build's tokenizer is the extended one in `folder`."""
+    base = build.loaded.tokenizer
+    tokenizer = tokens.describe(
+        folder, f"{base.name}+{extension.add}", base.revision, sha256_of_files(folder), base.eos_token
+    )
+    build.loaded = replace(build.loaded, tokenizer=tokenizer)
 
 
 def vocabulary_alone(
@@ -563,19 +570,7 @@ def allot(build: Build, reached: Sequence[Reached]) -> Allotments:
             mixing.VERSION, allotting.VERSION,
         ]
     )  # fmt: skip
-    places = {
-        (state.name, part): allotting.MixPart(
-            source=state.name,
-            part=part,
-            chance=state.file("chance", part),
-            rules=state.file("rules", part),
-            duplicates=state.file("duplicates", part) if "duplicates" in state.folders else None,
-            counts=state.folders["tokens"] / f"{part}.counts.parquet",
-            heldout=heldout_bound(loaded, state),
-        )
-        for state in reached
-        for part in state.parts
-    }
+    places = {(state.name, part): mix_part(build, state, part) for state in reached for part in state.parts}
     folder = build.folder("mix", "plan", print_)
     reports = build.run(
         "mix: plan",
@@ -613,6 +608,19 @@ def allot(build: Build, reached: Sequence[Reached]) -> Allotments:
             "The training shards are empty: no document is left for them. The table says where all of them fell."
         )
     return Allotments(print_, plan, sums)
+
+
+def mix_part(build: Build, state: Reached, part: str) -> allotting.MixPart:
+    """A part of a source, as the mix reads it."""
+    return allotting.MixPart(
+        source=state.name,
+        part=part,
+        chance=state.file("chance", part),
+        rules=state.file("rules", part),
+        duplicates=state.file("duplicates", part) if "duplicates" in state.folders else None,
+        counts=state.folders["tokens"] / f"{part}.counts.parquet",
+        heldout=heldout_bound(build.loaded, state),
+    )
 
 
 def pack(build: Build, reached: Sequence[Reached], allotments: Allotments) -> tuple[list[dict[str, Any]], str]:

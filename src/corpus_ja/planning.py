@@ -47,12 +47,11 @@ from corpus_ja.report import plain_table, printable
 from corpus_ja.stages import mixing, repeats, vocabulary
 from corpus_ja.stages.clean import clean_counted
 from corpus_ja.stages.repeats import Repeats
-from corpus_ja.stages.tokens import describe, hugging_face_tokenizer
+from corpus_ja.stages.tokens import hugging_face_tokenizer
 from corpus_ja.storage.manifest import Counted, fingerprint
 from corpus_ja.storage.shards import read_frame, read_json, read_rows, write_frame, write_json
 from corpus_ja.storage.sources import Batch, Piece, cut_tasks, extra_columns, read_pieces
-from corpus_ja.storage.tokenizers import sha256_of_files
-from corpus_ja.tasks import Job, allotting, reading, repeating, vocabularies
+from corpus_ja.tasks import Job, reading, repeating, vocabularies
 
 SAMPLE = 2_000
 """Documents of each source that a plan looks at, unless told otherwise."""
@@ -508,32 +507,14 @@ def _learn(build: Build, reached: Sequence[Reached], seen: Mapping[str, Mapping[
     extension = loaded.mix.tokenizer
     if isinstance(extension, str):
         return Learnt()
-    parts = tuple(
-        vocabularies.Candidates(
-            source=state.name,
-            documents=state.file("documents", part),
-            chance=state.file("chance", part),
-            rules=state.file("rules", part),
-            duplicates=state.file("duplicates", part) if "duplicates" in state.folders else None,
-            heldout=heldout_bound(loaded, state),
-        )
-        for state in reached
-        for part in state.parts
-    )
     here = extension.model_copy(update={"max_bytes": min(LEARN_BYTES, extension.max_bytes)})
     folder = build.folder("vocabulary", "sample", "0")
     try:
-        report = build.run("vocabulary", [LearnTwice(parts, here, loaded.tokenizer, folder)])[0]
+        task = LearnTwice(pipeline.candidates(build, reached), here, loaded.tokenizer, folder)
+        report = build.run("vocabulary", [task])[0]
     except ConfigError as error:
         return Learnt(sentences=(f"Planned with {loaded.tokenizer.name} as it is. Of the sample: {error}",))
-    tokenizer = describe(
-        folder,
-        f"{loaded.tokenizer.name}+{extension.add}",
-        loaded.tokenizer.revision,
-        sha256_of_files(folder),
-        loaded.tokenizer.eos_token,
-    )
-    build.loaded = replace(loaded, tokenizer=tokenizer)
+    pipeline.go_on_with(build, extension, folder)
     teachers = [state for state in reached if state.name in extension.sources]
     there = {state.name: seen[state.name]["bytes"] / _share(state, seen[state.name]) for state in teachers}
     grown = sum(there.values()) / max(1, sum(seen[name]["sample"]["bytes"] for name in there))
@@ -559,20 +540,11 @@ def _learn(build: Build, reached: Sequence[Reached], seen: Mapping[str, Mapping[
 
 def _fates(build: Build, state: Reached, seen: Mapping[str, Any]) -> pl.DataFrame:
     """One row a sampled document: draws, bytes, characters, tokens, verdict, whether it is held out."""
-    loaded = build.loaded
     parts = []
     for part in state.parts:
-        place = allotting.MixPart(
-            source=state.name,
-            part=part,
-            chance=state.file("chance", part),
-            rules=state.file("rules", part),
-            duplicates=state.file("duplicates", part) if "duplicates" in state.folders else None,
-            counts=state.folders["tokens"] / f"{part}.counts.parquet",
-            heldout=heldout_bound(loaded, state),
-        )
+        judged = pipeline.mix_part(build, state, part).read(1 + int(build.loaded.mix.bos))
         original = read_frame(state.file("documents", part), ["original_bytes"])
-        parts.append(pl.concat([place.read(1 + int(loaded.mix.bos)), original], how="horizontal"))
+        parts.append(pl.concat([judged, original], how="horizontal"))
     emptied = seen.get("emptied", [])
     gone = pl.DataFrame(
         {

@@ -231,8 +231,9 @@ def test_a_function_that_workers_cannot_import_is_refused(
 
 
 SCRIPT = """
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal, where the tests run in the background too
 sys.path.insert(0, {repository!r})
 from corpus_ja.executors import ExecutorSettings, Task, open_executor
 from tests.test_executors import Note, hold_the_interpreter, work
